@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Images and bundles in a content-addressed store (DESIGN.md section 7). A bundle is a recipe's directory as a
+ * canonical tar; its sha256 is the recipe's identity. An image is a list of layers, each a tar named by its sha256.
+ * No Docker here; all calls block; the store may be used by several threads and processes at once (flock).
+ */
+#ifndef TEPUY_IMAGE_IMAGE_H
+#define TEPUY_IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/strv.h"
+
+struct image_layer {
+	char *sha256;  /* of the uncompressed tar */
+	char *path;    /* the tar in the store */
+	uint64_t size;
+};
+
+struct image {
+	char *id;           /* sha256 over its inputs and layers: same id, same bits */
+	char *external;     /* `base: {image:}`: the runtime's own image under our layers, or NULL */
+	struct image_layer *layers; /* lowest first */
+	size_t n_layers;
+	char *architecture; /* "amd64" */
+};
+
+void image_release(struct image *image);
+
+struct image_store; /* by default /var/lib/tepuy/store */
+
+int image_store_open(const char *root, struct image_store **ret, struct err *err);
+void image_store_free(struct image_store *store);
+
+/* Packs a recipe's directory: sorted, owners and times fixed, only regular files, directories and links that stay
+ * inside; at most 64 MiB. Writes the tar into `to`; `ret_sha256` is owned by the caller. */
+int bundle_pack(const char *dir, struct buf *to, char **ret_sha256, struct err *err);
+/* Takes a bundle into the store after checking its hash and unpacking it safely (-EBADMSG when it lies). Idempotent. */
+int bundle_store(struct image_store *store, const char *sha256, const void *tar, size_t len, struct err *err);
+bool bundle_present(struct image_store *store, const char *sha256);
+/* Directory with the unpacked recipe; -ENOENT. The caller owns the path. */
+int bundle_directory(struct image_store *store, const char *sha256, char **ret_dir, struct err *err);
+
+/* What a recipe asks of an image: the part of recipe.yaml that the builder needs. */
+struct image_recipe {
+	const char *name;
+	const char *bundle;       /* sha256 */
+	const char *suite;        /* "bookworm", or NULL */
+	const char *external;     /* image name:tag, or NULL */
+	const char *archive;      /* path inside the bundle, or absolute on the host: rootfs tar or `docker save` archive */
+	const struct strv *packages;
+	const struct image_file *files;
+	size_t n_files;
+	const struct strv *build; /* n_build argvs, run once each in the image */
+	size_t n_build;
+	const struct image_text *texts; /* generated files put into the layer (start scripts) */
+	size_t n_texts;
+};
+
+struct image_file { /* from the bundle */
+	char *from, *to, *owner; /* owner: user[:group] in the image or NULL */
+	mode_t mode;             /* 0: as in the bundle */
+};
+
+struct image_text {
+	char *to;
+	char *content;
+	mode_t mode;
+};
+
+/* The finished image for this recipe, from the store (-ENOENT when it was never built). */
+int image_find(struct image_store *store, const struct image_recipe *recipe, struct image *ret, struct err *err);
+/* Builds it if it is not there; `log_fd` gets all the output of apt and the build steps; bounded by `timeout_ms`
+ * (0: 30 min). Two builders of the same thing: one builds, the other waits. Half-made work is cleaned up, also that of
+ * a builder that was killed. */
+int image_build(struct image_store *store, const struct image_recipe *recipe, int log_fd, int64_t timeout_ms,
+                struct image *ret, struct err *err);
+/* Removes layers, bundles and images that none of `keep` (bundle hashes) needs. */
+int image_collect(struct image_store *store, const struct strv *keep, struct err *err);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a host can run nodes with: Docker, Xen. One const table per file; an instance is {ops, priv}. A NULL slot is the
+ * missing capability. Nothing outside a driver's file compares driver names. All calls block and may be made from
+ * several threads at once; every one is bounded in time unless it says otherwise.
+ */
+#ifndef TEPUY_RUNTIME_RUNTIME_H
+#define TEPUY_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/strv.h"
+#include "image/image.h"
+
+struct runtime_port {
+	char *name;      /* the recipe's name: "http" */
+	char *address;   /* host address it is bound to */
+	uint16_t port;   /* inside the node */
+	uint16_t host_port; /* on the host; in a request 0 lets the runtime choose */
+	bool udp;
+};
+
+struct runtime_mount {
+	char *from; /* host path; must exist */
+	char *to;   /* path in the node */
+	bool read_only;
+};
+
+struct runtime_file {
+	char *path;       /* absolute, in the node */
+	const void *data; /* borrowed */
+	size_t len;
+	mode_t mode;
+	char *owner;      /* user name in the node, or NULL: root */
+};
+
+/* What create needs. Everything is owned by the caller. */
+struct runtime_spec {
+	const char *name;          /* the runtime's own name of it: "tepuy.portal.web.1.5" */
+	const char *host_name;     /* "web-1.portal" */
+	const struct strv *labels; /* "key=value" */
+	const struct image *image;
+	const char *image_ref;     /* what import returned */
+	const struct strv *argv;   /* main process */
+	const struct strv *env;    /* "NAME=value": never a secret */
+	const struct runtime_mount *mounts;
+	size_t n_mounts;
+	const struct runtime_port *ports;
+	size_t n_ports;
+	uint64_t memory;           /* bytes, 0: no limit */
+	double cpus;               /* 0: no limit */
+	const char *stop_signal;   /* "TERM"; NULL: TERM */
+	uint64_t log_size;         /* bytes per log file, 0: 10 MiB; three files are kept */
+};
+
+enum runtime_state { RUNTIME_CREATED, RUNTIME_RUNNING, RUNTIME_EXITED, RUNTIME_BROKEN };
+
+struct runtime_node {
+	char *id, *name, *address; /* address: the node's own on the host's bridge, or NULL */
+	struct strv labels;        /* "key=value" */
+	enum runtime_state state;
+	int exit_code;
+	bool out_of_memory;
+	pid_t pid;                 /* of the main process as the host sees it, 0: none or elsewhere */
+	int64_t started_ms;        /* realtime, 0: never */
+	struct runtime_port *ports;
+	size_t n_ports;
+	uint64_t memory_used;      /* only inspect fills it; 0: unknown */
+};
+
+/* Labels that every driver puts on what it makes; list returns only nodes with the first. */
+#define RUNTIME_LABEL_INSTANCE "tepuy.instance" /* portal/web/1.5 */
+#define RUNTIME_LABEL_SPEC "tepuy.fingerprint"
+
+enum runtime_event_kind { RUNTIME_STARTED, RUNTIME_DIED, RUNTIME_REMOVED, RUNTIME_RECONNECTED };
+
+struct runtime_event {
+	enum runtime_event_kind kind;
+	char *instance; /* value of the label, NULL for RECONNECTED: list again */
+	int exit_code;
+};
+
+struct runtime_exec {
+	const struct strv *argv;
+	const char *user;    /* NULL: root */
+	const char *input;   /* standard input, NULL: none */
+	size_t input_len;
+	int64_t timeout_ms;  /* 0: 60 s */
+	size_t most_output;  /* last bytes kept, 0: 64 KiB */
+	int output_fd;       /* > 0: all standard output goes there instead, unbounded (backup) */
+	int input_fd;        /* > 0: standard input comes from there (restore) */
+};
+
+struct runtime;
+typedef void (*runtime_event_fn)(void *data, const struct runtime_event *event);
+/* Takes a piece of a log; stream 1 or 2; a negative errno ends it. */
+typedef int (*runtime_log_fn)(void *data, int stream, const char *bytes, size_t len);
+
+enum runtime_probe { RUNTIME_MINE, RUNTIME_NOT_MINE, RUNTIME_BROKEN_HERE };
+
+struct runtime_ops {
+	const char *name; /* "docker" */
+	/* Is this runtime on this host? `ret_version` (owned by the caller) on MINE; err says why on BROKEN_HERE. */
+	enum runtime_probe (*probe)(struct runtime *rt, char **ret_version, struct err *err);
+	/* All nodes made by tepuy, running or not. The caller frees with runtime_nodes_free. */
+	int (*list)(struct runtime *rt, struct runtime_node **ret, size_t *ret_n, struct err *err);
+	/* Makes the image known to the runtime (nothing to do when it is); `ret_ref` is owned by the caller. */
+	int (*import)(struct runtime *rt, const struct image *image, char **ret_ref, struct err *err);
+	/* -EEXIST when a node of that name exists, -EADDRINUSE may come from create or start. */
+	int (*create)(struct runtime *rt, const struct runtime_spec *spec, char **ret_id, struct err *err);
+	int (*start)(struct runtime *rt, const char *id, struct err *err);   /* started already: 0 */
+	/* Sends the stop signal, waits `timeout_ms`, kills. Stopped or absent: 0. It stays stopped over restarts. */
+	int (*stop)(struct runtime *rt, const char *id, int64_t timeout_ms, struct err *err);
+	int (*remove)(struct runtime *rt, const char *id, struct err *err);  /* absent: 0; never touches volumes */
+	int (*inspect)(struct runtime *rt, const char *id, struct runtime_node *ret, struct err *err); /* -ENOENT */
+	/* Runs argv in a running node: exit status, or -errno (-ETIMEDOUT, -ENOENT). `output` gets stdout and stderr. */
+	int (*exec)(struct runtime *rt, const char *id, const struct runtime_exec *exec, struct buf *output, struct err *err);
+	/* A terminal in the node: a connected stream socket carrying raw bytes both ways (with a pty if `tty`).
+	 * `ret_exec_id` (owned) names it for exec_status. */
+	int (*attach)(struct runtime *rt, const char *id, const struct strv *argv, bool tty, int rows, int columns,
+	              int *ret_fd, char **ret_exec_id, struct err *err);
+	/* rows/columns > 0: resize. Returns the exit status once it ended, -EINPROGRESS before. */
+	int (*attach_status)(struct runtime *rt, const char *exec_id, int rows, int columns, struct err *err);
+	/* Writes files into a node, running or not; each replaces its predecessor atomically as seen inside a running node. */
+	int (*put)(struct runtime *rt, const char *id, const struct runtime_file *files, size_t n, struct err *err);
+	/* `tail` last lines (-1: all); follow: until the node stops or the sink ends it. */
+	int (*logs)(struct runtime *rt, const char *id, int tail, bool follow, bool timestamps, runtime_log_fn fn, void *data,
+	            struct err *err);
+	/* Blocks and calls `fn` for each event until `stop_fd` becomes readable; reconnects by itself (RECONNECTED). */
+	int (*watch)(struct runtime *rt, int stop_fd, runtime_event_fn fn, void *data, struct err *err);
+	/* Connects to a Unix socket inside the node; the caller closes *ret_fd. */
+	int (*dial)(struct runtime *rt, const char *id, const char *path, int *ret_fd, struct err *err);
+	void (*free)(void *priv);
+};
+
+struct runtime {
+	const struct runtime_ops *ops;
+	void *priv;
+};
+
+/* Opens a driver by the name that a person gave ("docker"); NULL: the first whose probe says MINE.
+ * `endpoint` is the driver's own (Docker: socket path) or NULL for its default. Free with runtime_free. */
+int runtime_open(const char *name, const char *endpoint, struct runtime **ret, struct err *err);
+void runtime_free(struct runtime *rt);
+
+void runtime_node_release(struct runtime_node *node);
+void runtime_nodes_free(struct runtime_node *nodes, size_t n);
+/* Value of a label or NULL; borrowed. */
+const char *runtime_node_label(const struct runtime_node *node, const char *key);
+
+#endif
