@@ -10,7 +10,7 @@
 
 struct haproxy_config; /* a parsed text */
 
-/* At most 1 MiB, 100,000 lines. -EINVAL with the line for an unterminated quote. */
+/* At most 1 MiB (-EFBIG), 100,000 lines. -EINVAL with the line for an unterminated quote. */
 int haproxy_config_parse(const char *text, size_t len, struct haproxy_config **ret, struct err *err);
 void haproxy_config_free(struct haproxy_config *config);
 void haproxy_config_freep(struct haproxy_config **config);
@@ -18,13 +18,13 @@ void haproxy_config_freep(struct haproxy_config **config);
 /*
  * The backends (`backend` and `listen` sections) with the servers that their `server` lines name, ready for
  * haproxy_sync; keywords of `default-server` are in each server's options, as dynamic servers do not inherit them.
- * Borrowed. A line that the socket could not make (host name or variable for an address, `cookie`, …) is no server here
- * but structure: its change needs a reload.
+ * Borrowed. A backend with a server that the socket could not make (host name or variable for an address, `cookie`,
+ * inside `.if` …) is not in the list, and all its lines are structure: their change needs a reload.
  */
 const struct haproxy_backend *haproxy_config_backends(const struct haproxy_config *config, size_t *ret_n);
 
 enum haproxy_change {
-	HAPROXY_SAME,            /* nothing but comments and blanks differs */
+	HAPROXY_SAME,            /* nothing but comments, blanks and the order of servers differs */
 	HAPROXY_SERVERS_CHANGED, /* the runtime socket suffices */
 	HAPROXY_MUST_RELOAD,
 };

@@ -28,10 +28,11 @@ char *haproxy_server_name(const char *component, unsigned int n, unsigned long g
 bool haproxy_is_node_name(const char *name);
 
 /*
- * Writes one command line, with its newline. A word that is empty or has a blank, control or non-ASCII character, or
- * one of
- * `; \ " ' # <` in it is -EINVAL: it could end the command, start another one or a payload. The caller owns `ret`.
+ * A word that can be sent: not empty, no blank, control or non-ASCII character, none of `; \ " ' # <`, any of which
+ * could end the command, start another one or a payload.
  */
+bool haproxy_is_word(const char *word);
+/* Writes one command line, with its newline. -EINVAL when one of `words` is none. The caller owns `ret`. */
 int haproxy_write(const struct strv *words, char **ret, struct err *err);
 
 /* srv_admin_state of "show servers state" (server-t.h of HAProxy) */

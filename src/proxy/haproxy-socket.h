@@ -46,10 +46,10 @@ struct haproxy_result {
 #define _cleanup_haproxy_result_ _cleanup_(haproxy_result_release)
 
 /*
- * Reads what is, plans, applies, reads back. 0 also when HAProxy refused a step (see `events`, `reload`); -errno when
- * it could not be spoken with: what dial gives, -ETIMEDOUT, -ECONNRESET, -EBADMSG, -EFBIG (an answer over 8 MiB), or
- * -EINVAL for invalid backends, before anything is sent. Nothing needs to be done for a call that wants what is already
- * there but to read it once.
+ * Reads what is, plans, applies, reads back; when nothing has to change it only reads. 0 also when HAProxy refused a
+ * step (see `events`, `reload`); -errno when it could not be spoken with: what dial gives, -ETIMEDOUT, -ECONNRESET,
+ * -EBADMSG, -EFBIG (an answer over 8 MiB), or -EINVAL for invalid backends, before anything is changed. After an error
+ * some steps may have been made: call again.
  */
 int haproxy_sync(struct haproxy *h, const struct haproxy_backend *backends, size_t n, bool consul_unwell,
 		 struct haproxy_result *ret, struct err *err);
