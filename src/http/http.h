@@ -13,8 +13,15 @@
 
 struct http; /* a kept-alive connection to one server */
 
+/* Files (PEM) for https. NULL: the system's authorities, no certificate of our own. */
+struct http_tls {
+	const char *ca_file, *cert_file, *key_file;
+};
+
 /* `base` is "http://127.0.0.1:8500" or "unix:/run/docker.sock". `token` (may be NULL) is sent as X-Consul-Token. */
 struct http *http_new(const char *base, const char *token);
+/* For https requests from now on; the paths are copied, NULL puts the system's certificates back. */
+void http_set_tls(struct http *http, const struct http_tls *tls);
 void http_free(struct http *http);
 void http_freep(struct http **http);
 
