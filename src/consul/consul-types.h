@@ -30,7 +30,7 @@ struct consul_kv {
 struct consul_kvs {
 	struct consul_kv *v; /* in Consul's order: by key */
 	size_t n;
-	uint64_t index;      /* X-Consul-Index of the reply, 0 when decoded from JSON alone */
+	uint64_t index; /* X-Consul-Index of the reply, 0 when decoded from JSON alone */
 };
 
 enum consul_status { CONSUL_UNKNOWN, CONSUL_PASSING, CONSUL_WARNING, CONSUL_CRITICAL };
@@ -41,7 +41,7 @@ struct consul_check {
 	char *service_id, *service_name; /* NULL: a check of the node */
 	char *output, *notes;
 	enum consul_status status;
-	uint64_t modify_index;           /* 0 from the agent's own list */
+	uint64_t modify_index; /* 0 from the agent's own list */
 };
 
 struct consul_checks {
@@ -52,12 +52,12 @@ struct consul_checks {
 /* An instance of a service, from the local agent or with its node and checks from the health endpoint. */
 struct consul_service {
 	char *id, *name;
-	char *address;                   /* the service's own, or NULL: then the node's counts */
+	char *address; /* the service's own, or NULL: then the node's counts */
 	int port;
 	struct strv tags;
-	struct strv meta;                /* "key=value" */
-	char *node, *node_address;       /* NULL from the local agent */
-	struct consul_checks checks;     /* those of the node and of the service; empty from the local agent */
+	struct strv meta;            /* "key=value" */
+	char *node, *node_address;   /* NULL from the local agent */
+	struct consul_checks checks; /* those of the node and of the service; empty from the local agent */
 	uint64_t modify_index;
 };
 
@@ -100,14 +100,14 @@ enum consul_check_kind { CONSUL_CHECK_TTL, CONSUL_CHECK_HTTP, CONSUL_CHECK_TCP }
 /* A check to register. All strings are the caller's. */
 struct consul_check_spec {
 	enum consul_check_kind kind;
-	const char *id, *name;      /* name NULL: the id */
-	const char *target;         /* HTTP: a URL; TCP: "address:port"; TTL: NULL */
-	int64_t interval_ms;        /* HTTP, TCP */
-	int64_t timeout_ms;         /* HTTP, TCP; 0: Consul's 10 s */
-	int64_t ttl_ms;             /* TTL */
-	enum consul_status status;  /* to begin with; UNKNOWN: critical */
-	const char *notes;          /* or NULL */
-	const char *service_id;     /* only for consul_check_register; NULL: a check of the node */
+	const char *id, *name;     /* name NULL: the id */
+	const char *target;        /* HTTP: a URL; TCP: "address:port"; TTL: NULL */
+	int64_t interval_ms;       /* HTTP, TCP */
+	int64_t timeout_ms;        /* HTTP, TCP; 0: Consul's 10 s */
+	int64_t ttl_ms;            /* TTL */
+	enum consul_status status; /* to begin with; UNKNOWN: critical */
+	const char *notes;         /* or NULL */
+	const char *service_id;    /* only for consul_check_register; NULL: a check of the node */
 };
 
 /* A service to register. All strings are the caller's. */
@@ -146,7 +146,7 @@ struct consul_op {
 	const char *session;
 };
 
-#define CONSUL_TXN_MOST 64             /* operations in one request: Consul's own limit */
+#define CONSUL_TXN_MOST 64                /* operations in one request: Consul's own limit */
 #define CONSUL_TXN_MOST_BYTES (480 << 10) /* and of its body, below Consul's 512 KiB */
 
 /* Value of a "key=value" in meta, or NULL; borrowed. */

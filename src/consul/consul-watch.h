@@ -26,7 +26,7 @@ typedef void (*consul_watch_fn)(void *data, const json_t *value, uint64_t index,
  * the address and token; it and the loop must outlive the watch. The first call of `fn` comes from the event loop.
  */
 int consul_watch_new(struct http_loop *loop, const struct consul *consul, const char *path, consul_watch_fn fn,
-                     void *data, struct consul_watch **ret, struct err *err);
+		     void *data, struct consul_watch **ret, struct err *err);
 void consul_watch_free(struct consul_watch *watch); /* NULL is fine; `fn` is not called any more */
 void consul_watch_freep(struct consul_watch **watch);
 /* Has a value been told and is Consul not away? */

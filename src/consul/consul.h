@@ -39,13 +39,13 @@ int consul_kv_list(struct consul *consul, const char *prefix, struct consul_kvs 
 int consul_kv_put(struct consul *consul, const char *key, const void *value, size_t len, struct err *err);
 /* Index 0: only if the key does not exist. */
 int consul_kv_cas(struct consul *consul, const char *key, const void *value, size_t len, uint64_t index,
-                  struct err *err);
+		  struct err *err);
 int consul_kv_delete(struct consul *consul, const char *key, struct err *err); /* absent: 0 */
 int consul_kv_delete_cas(struct consul *consul, const char *key, uint64_t index, struct err *err);
 int consul_kv_delete_tree(struct consul *consul, const char *prefix, struct err *err);
 /* -ESTALE: another session holds it, or its lock-delay has not passed. */
 int consul_kv_lock(struct consul *consul, const char *key, const void *value, size_t len, const char *session,
-                   struct err *err);
+		   struct err *err);
 int consul_kv_unlock(struct consul *consul, const char *key, const char *session, struct err *err);
 
 /*
@@ -55,11 +55,11 @@ int consul_kv_unlock(struct consul *consul, const char *key, const char *session
  * or nothing, up to the first that fails.
  */
 int consul_txn(struct consul *consul, const struct consul_op *ops, size_t n, bool may_split, struct consul_kvs *ret,
-               size_t *ret_failed, struct err *err);
+	       size_t *ret_failed, struct err *err);
 
 /* Sessions. TTL between 10 s and 24 h; Consul ends it between one and two TTLs after the last renewal. */
 int consul_session_create(struct consul *consul, const char *name, int64_t ttl_ms, int64_t lock_delay_ms,
-                          bool delete_keys, char **ret_id, struct err *err);
+			  bool delete_keys, char **ret_id, struct err *err);
 int consul_session_renew(struct consul *consul, const char *id, struct err *err);
 int consul_session_destroy(struct consul *consul, const char *id, struct err *err); /* absent: 0 */
 
@@ -74,7 +74,7 @@ int consul_check_register(struct consul *consul, const struct consul_check_spec 
 int consul_check_deregister(struct consul *consul, const char *id, struct err *err); /* absent: 0 */
 /* Reports a TTL check; the output is cut to what Consul keeps (4 KiB). */
 int consul_check_update(struct consul *consul, const char *id, enum consul_status status, const char *output,
-                        struct err *err);
+			struct err *err);
 /* `filter` in Consul's language, "Meta.tepuy == \"1\"", or NULL. */
 int consul_agent_services(struct consul *consul, const char *filter, struct consul_services *ret, struct err *err);
 int consul_agent_checks(struct consul *consul, const char *filter, struct consul_checks *ret, struct err *err);

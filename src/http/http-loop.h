@@ -15,9 +15,9 @@ struct http_call;
 
 /*
  * Called once when the call is over, from the event loop, never from within http_loop_start. `r` is 0 with a reply
- * (whatever its status) or a negative errno with `err`, as http_request gives them. Both are valid during the call only;
- * what the callee wants to keep of the reply's body it takes with buf_take. The call is gone when this returns. Calls
- * may be started and cancelled and the loop freed in here.
+ * (whatever its status) or a negative errno with `err`, as http_request gives them. Both are valid during the call
+ * only; what the callee wants to keep of the reply's body it takes with buf_take. The call is gone when this returns.
+ * Calls may be started and cancelled and the loop freed in here.
  */
 typedef void (*http_done)(void *data, int r, struct http_reply *reply, struct err *err);
 
@@ -38,7 +38,7 @@ void http_loop_set_tls(struct http_loop *loop, const struct http_tls *tls);
  * `done`. The returned call is only for http_call_cancel.
  */
 struct http_call *http_loop_start(struct http_loop *loop, const char *base, const char *token,
-                                  const struct http_request *request, http_done done, void *data);
+				  const struct http_request *request, http_done done, void *data);
 
 /* Ends the call without calling `done`. NULL is fine, and so is a call whose `done` is running. */
 void http_call_cancel(struct http_call *call);

@@ -6,6 +6,7 @@
 #ifndef TEPUY_HTTP_HTTP_H
 #define TEPUY_HTTP_HTTP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -36,18 +37,18 @@ struct http_request {
 	const char *content_type; /* NULL: application/json when there is a body */
 	const void *body;
 	size_t body_len;
-	http_source source;       /* instead of body; sent chunked */
+	http_source source; /* instead of body; sent chunked */
 	void *source_data;
-	int64_t timeout_ms;       /* whole request; 0: 30 s; negative: none (streams) */
-	size_t most;              /* bytes of the reply's body accepted (0: 64 MiB); -EFBIG beyond */
-	http_sink sink;           /* takes the body of a 2xx reply instead of reply.body */
+	int64_t timeout_ms; /* whole request; 0: 30 s; negative: none (streams) */
+	size_t most;        /* bytes of the reply's body accepted (0: 64 MiB); -EFBIG beyond */
+	http_sink sink;     /* takes the body of a 2xx reply instead of reply.body */
 	void *sink_data;
 };
 
 struct http_reply {
-	int status;        /* 200 … */
-	struct buf body;   /* NUL behind it */
-	uint64_t index;    /* X-Consul-Index, 0 when absent */
+	int status;      /* 200 … */
+	struct buf body; /* NUL behind it */
+	uint64_t index;  /* X-Consul-Index, 0 when absent */
 };
 
 /* 0 whatever the status; -errno when no reply came: -ECONNREFUSED, -ENOENT (no socket), -ETIMEDOUT, -ECONNRESET … */
