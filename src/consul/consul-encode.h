@@ -13,6 +13,8 @@ char *consul_health_path(const char *name);
 char *consul_encode_txn(const struct consul_op *ops, size_t n);
 char *consul_encode_registration(const struct consul_registration *registration);
 char *consul_encode_check(const struct consul_check_spec *check);
+/* A TTL check's report; the output is cut to the 4 KiB that Consul keeps. UNKNOWN is reported as critical. */
+char *consul_encode_update(enum consul_status status, const char *output);
 /* Behaviour "release" or "delete" of the keys it holds when the session ends. */
 char *consul_encode_session(const char *name, int64_t ttl_ms, int64_t lock_delay_ms, bool delete_keys);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What Consul's HTTP API says, as structs. All strings and arrays are owned by their struct and freed by its _release.
- * A string that Consul leaves out is NULL, a number 0. Sources: Consul's API documentation, version 1.8.
+ * A string that Consul leaves out or that is empty is NULL, a number 0. Sources: Consul's API documentation,
+ * version 1.8.
  */
 #ifndef TEPUY_CONSUL_CONSUL_TYPES_H
 #define TEPUY_CONSUL_CONSUL_TYPES_H
@@ -23,7 +24,7 @@ struct consul_kv {
 	char *key;
 	char *value;
 	size_t len;
-	uint64_t flags, create_index, modify_index, lock_index;
+	uint64_t create_index, modify_index, lock_index;
 	char *session; /* that holds its lock, or NULL */
 };
 
@@ -123,10 +124,10 @@ struct consul_registration {
 
 /* An operation of a transaction. Which fields count is said behind each. */
 enum consul_verb {
-	CONSUL_SET,              /* key value flags */
-	CONSUL_CAS,              /* key value flags index; index 0: only if the key does not exist */
-	CONSUL_LOCK,             /* key value flags session */
-	CONSUL_UNLOCK,           /* key value flags session */
+	CONSUL_SET,              /* key value */
+	CONSUL_CAS,              /* key value index; index 0: only if the key does not exist */
+	CONSUL_LOCK,             /* key value session */
+	CONSUL_UNLOCK,           /* key value session */
 	CONSUL_GET,              /* key; fails when absent */
 	CONSUL_GET_TREE,         /* key is a prefix */
 	CONSUL_DELETE,           /* key */
@@ -142,7 +143,7 @@ struct consul_op {
 	const char *key;
 	const void *value;
 	size_t len;
-	uint64_t flags, index;
+	uint64_t index;
 	const char *session;
 };
 

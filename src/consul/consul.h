@@ -29,8 +29,8 @@ void consul_freep(struct consul **consul);
 const char *consul_base(const struct consul *consul);
 const char *consul_token(const struct consul *consul); /* or NULL */
 
-/* 0 for a 2xx reply, else the error that the list above gives it. `what` is the start of the sentence. */
-int consul_reply_error(const struct http_reply *reply, const char *what, struct err *err);
+/* 0 for a 2xx reply, else the error that the list above gives its status and text. For replies to calls on the loop. */
+int consul_reply_error(const struct http_reply *reply, struct err *err);
 
 /* Keys. Values are bytes. */
 int consul_kv_get(struct consul *consul, const char *key, struct consul_kv *ret, struct err *err);
