@@ -73,9 +73,15 @@ struct plan_instance {
 	enum plan_desired desired;
 	int64_t since_ms; /* when `desired` was last changed: the leader's clock of then */
 	bool proven;
-	/* state key; PLAN_NONE and NULL when there is none */
+	uint64_t memory; /* bytes, from body */
+	/* state key; PLAN_NONE, NULL and 0 when there is none */
 	enum plan_state state;
 	char *why;
+	/*
+	 * The `since` of the assignment that the agent had done when it wrote the state. A state that answers another one
+	 * counts for nothing: the `stopped` of an earlier stop must not let a second writer start.
+	 */
+	int64_t answers_ms;
 	/* catalog; PLAN_UNKNOWN when it is not there. Maintenance wins over the checks, then the worst check */
 	enum plan_health health;
 	int64_t health_ms; /* how long it has been healthy, or not healthy, without a break: by a monotonic clock */
