@@ -219,6 +219,20 @@ static int info(struct haproxy *h)
 	return 0;
 }
 
+static int state(struct haproxy *h, const char *backend, const char *server)
+{
+	_cleanup_haproxy_table_ struct haproxy_table table = { 0 };
+	_cleanup_err_ struct err err = ERR_INIT;
+	const struct haproxy_row *row;
+
+	if (haproxy_read(h, &table, &err) < 0)
+		return fail(&err);
+	row = haproxy_table_find(&table, backend, server);
+	if (row)
+		printf("%s:%u\n", row->address, row->port);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	_cleanup_(haproxy_freep) struct haproxy *h = NULL;
@@ -233,6 +247,8 @@ int main(int argc, char **argv)
 	h = haproxy_new(dial, argv[2], 0);
 	if (!strcmp(argv[1], "info"))
 		return info(h);
+	if (!strcmp(argv[1], "state") && argc == 5)
+		return state(h, argv[3], argv[4]);
 	if (!strcmp(argv[1], "sync") && argc > 3 + unwell)
 		return sync_once(h, unwell, argv + 3 + unwell);
 	if (!strcmp(argv[1], "bench") && argc == 5)

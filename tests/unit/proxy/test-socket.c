@@ -125,18 +125,38 @@ static void a_refusal_asks_for_a_reload_in_its_words(void **state)
 	buf_release(&fake.heard);
 }
 
-static void a_removal_waits_for_idle_connections(void **state)
+#define MAINT_STATE STATE_HEAD "web web-1.1 192.0.2.9 2 1 1 80\n"
+#define MAINT_STAT STAT_HEAD "web,web-1.1,0,0,MAINT,\nweb,BACKEND,0,0,UP,\n"
+#define BUSY "Server still has connections attached to it, cannot remove it.\n"
+
+static void a_removal_closes_idle_connections(void **state)
 {
-	struct fake fake = { { "", STATE_HEAD "web web-1.1 192.0.2.1 2 1 1 80\n",
-			       STAT_HEAD "web,web-1.1,0,0,MAINT,\nweb,BACKEND,0,0,UP,\n",
-			       "Server still has connections attached to it, cannot remove it.\n", "Server deleted.\n",
-			       STATE_HEAD, STAT_HEAD "web,BACKEND,0,0,UP,\n" } };
+	struct fake fake = { { "", MAINT_STATE, MAINT_STAT, BUSY, MAINT_STATE, MAINT_STAT,
+			       "IP changed from 'a' to 'b'\n", BUSY, "Server deleted.\n", STATE_HEAD,
+			       STAT_HEAD "web,BACKEND,0,0,UP,\n" } };
 	_cleanup_haproxy_result_ struct haproxy_result result = { 0 };
 
 	(void)state;
 	assert_int_equal(sync_with(&fake, NULL, &result, NULL), 0);
+	assert_non_null(strstr(buf_text(&fake.heard), "set server web/web-1.1 addr 192.0.2.1 port 1\ndel server"));
 	assert_int_equal(result.n_events, 1);
 	assert_int_equal(result.events[0].verb, HAPROXY_REMOVE);
+	assert_true(result.settled);
+	buf_release(&fake.heard);
+}
+
+static void a_late_session_is_left_its_address(void **state)
+{
+	static const char with_session[] = STAT_HEAD "web,web-1.1,0,1,MAINT,\nweb,BACKEND,0,0,UP,\n";
+	struct fake fake = { { "", MAINT_STATE, MAINT_STAT, BUSY, MAINT_STATE, with_session, MAINT_STATE,
+			       with_session } };
+	_cleanup_haproxy_result_ struct haproxy_result result = { 0 };
+
+	(void)state;
+	assert_int_equal(sync_with(&fake, NULL, &result, NULL), 0);
+	assert_null(strstr(buf_text(&fake.heard), "addr"));
+	assert_int_equal(result.n_events, 0);
+	assert_int_equal(result.leaving[0].sessions, 1);
 	assert_true(result.settled);
 	buf_release(&fake.heard);
 }
@@ -229,7 +249,8 @@ int main(void)
 		cmocka_unit_test(what_is_as_wanted_is_only_read),
 		cmocka_unit_test(a_server_is_added_and_read_back),
 		cmocka_unit_test(a_refusal_asks_for_a_reload_in_its_words),
-		cmocka_unit_test(a_removal_waits_for_idle_connections),
+		cmocka_unit_test(a_removal_closes_idle_connections),
+		cmocka_unit_test(a_late_session_is_left_its_address),
 		cmocka_unit_test(sessions_of_leaving_servers_are_told),
 		cmocka_unit_test(a_missing_backend_asks_for_a_reload),
 		cmocka_unit_test(silence_is_a_timeout),
