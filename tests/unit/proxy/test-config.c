@@ -190,6 +190,40 @@ static void large_texts_are_refused(void **state)
 	assert_int_equal(haproxy_config_parse(text, sizeof(text) - 1, &config, NULL), -EINVAL);
 }
 
+/* Long options and many servers together must not become gigabytes. */
+static void options_are_bounded(void **state)
+{
+	_cleanup_buf_ struct buf text = { 0 };
+	_cleanup_(haproxy_config_freep) struct haproxy_config *config = NULL;
+	size_t n;
+
+	(void)state;
+	buf_adds(&text, "backend web\n" ONE "backend long\n  default-server");
+	for (int i = 0; i < 65; i++)
+		buf_adds(&text, " a");
+	buf_adds(&text, "\n" ONE);
+	config = parse(buf_text(&text));
+	haproxy_config_backends(config, &n);
+	assert_int_equal(n, 1);
+}
+
+static void servers_are_bounded(void **state)
+{
+	_cleanup_buf_ struct buf text = { 0 };
+	_cleanup_(haproxy_config_freep) struct haproxy_config *config = NULL;
+	const struct haproxy_backend *backends;
+	size_t n;
+
+	(void)state;
+	buf_adds(&text, "backend web\n" ONE "backend many\n");
+	for (int i = 0; i < 4096; i++)
+		buf_printf(&text, "server s%d 192.0.2.1:80\n", i);
+	config = parse(buf_text(&text));
+	backends = haproxy_config_backends(config, &n);
+	assert_int_equal(n, 1);
+	assert_string_equal(backends[0].name, "web");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest others[] = {
@@ -198,6 +232,8 @@ int main(void)
 		cmocka_unit_test(a_backend_not_wholly_understood_is_not_listed),
 		cmocka_unit_test(unreadable_lines_are_named),
 		cmocka_unit_test(large_texts_are_refused),
+		cmocka_unit_test(options_are_bounded),
+		cmocka_unit_test(servers_are_bounded),
 	};
 	struct CMUnitTest tests[ARRAY_SIZE(cases) + ARRAY_SIZE(others)];
 
