@@ -13,7 +13,8 @@ enum {
 	MOST_TEXT = 1 << 20,
 	MOST_LINES = 100000,
 	MOST_BACKENDS = 2048,
-	MOST_SERVERS = 4096, /* of one backend */
+	MOST_SERVERS = 4096, /* in all */
+	MOST_OPTION_WORDS = 64,
 	MOST_OPTIONS = HAPROXY_MOST_LINE - 512,
 };
 
@@ -27,7 +28,7 @@ struct haproxy_config {
 	struct line *lines;
 	size_t n_lines, cap_lines;
 	struct haproxy_backend *backends;
-	size_t n_backends, cap_backends;
+	size_t n_backends, cap_backends, n_servers;
 	bool fixed[MOST_BACKENDS]; /* the backend has servers that the socket could not make */
 };
 
@@ -98,6 +99,24 @@ static void copy_server(struct haproxy_server *to, const struct haproxy_server *
 	strv_copy(&to->options, &from->options);
 }
 
+/* Makes the section the backend `name`, when there is none of that name yet. */
+static void begin_backend(struct place *p, const char *name)
+{
+	struct haproxy_config *config = p->config;
+
+	if (!haproxy_is_name(name) || config->n_backends == MOST_BACKENDS)
+		return;
+	for (size_t i = 0; i < config->n_backends; i++)
+		if (!strcmp(config->backends[i].name, name))
+			return;
+	config->backends =
+	    grow_array(config->backends, config->n_backends, &config->cap_backends, sizeof(*config->backends));
+	p->backend = (int)config->n_backends++;
+	config->backends[p->backend] = (struct haproxy_backend){ .name = xstrdup(name) };
+	config->fixed[p->backend] = p->bad_defaults;
+	copy_server(&p->server, &p->defaults);
+}
+
 /* The section that a line begins: sets where its `server` lines go. False when it begins none. */
 static bool begin_section(struct place *p, const struct strv *words)
 {
@@ -105,8 +124,7 @@ static bool begin_section(struct place *p, const struct strv *words)
 		"global",  "defaults", "frontend", "backend",     "listen", "peers",       "userlist", "resolvers",
 		"mailers", "program",  "cache",    "http-errors", "ring",   "log-forward", "fcgi-app",
 	};
-	const char *kind = words->v[0], *name = words->n > 1 ? words->v[1] : "";
-	struct haproxy_config *config = p->config;
+	const char *kind = words->v[0];
 	bool known = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
@@ -121,18 +139,8 @@ static bool begin_section(struct place *p, const struct strv *words)
 		p->bad_defaults = false;
 	}
 	/* `backend b from d` takes named defaults: too rare to be followed. */
-	if ((strcmp(kind, "backend") && strcmp(kind, "listen")) || words->n > 2 || p->conditions ||
-	    !haproxy_is_name(name) || config->n_backends == MOST_BACKENDS)
-		return true;
-	for (size_t i = 0; i < config->n_backends; i++)
-		if (!strcmp(config->backends[i].name, name))
-			return true;
-	config->backends =
-	    grow_array(config->backends, config->n_backends, &config->cap_backends, sizeof(*config->backends));
-	p->backend = (int)config->n_backends++;
-	config->backends[p->backend] = (struct haproxy_backend){ .name = xstrdup(name) };
-	config->fixed[p->backend] = p->bad_defaults;
-	copy_server(&p->server, &p->defaults);
+	if ((!strcmp(kind, "backend") || !strcmp(kind, "listen")) && words->n == 2 && !p->conditions)
+		begin_backend(p, words->v[1]);
 	return true;
 }
 
@@ -146,18 +154,35 @@ static int take_weight(const char *text, unsigned int *ret)
 	return 0;
 }
 
+static bool fits(const struct haproxy_server *server, char *const *words, size_t n)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < server->options.n; i++)
+		len += strlen(server->options.v[i]) + 1;
+	for (size_t i = 0; i < n; i++)
+		len += strlen(words[i]) + 1;
+	return len <= MOST_OPTIONS && server->options.n + n <= MOST_OPTION_WORDS;
+}
+
+static bool is_for_static_servers(const char *word)
+{
+	static const char *const words[] = { "cookie", "redir", "resolvers", "track", "init-addr" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(word, words[i]))
+			return true;
+	return false;
+}
+
 /* Takes the keywords from `words` on. -EINVAL when one of them cannot go through the socket. */
 static int take_options(struct haproxy_server *server, char *const *words, size_t n)
 {
-	static const char *const never[] = { "cookie", "redir", "resolvers", "track", "init-addr" };
-	size_t len = 0;
-
+	if (!fits(server, words, n))
+		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
 		const char *word = words[i];
 
-		for (size_t j = 0; j < ARRAY_SIZE(never); j++)
-			if (!strcmp(word, never[j]))
-				return -EINVAL;
 		if (!strcmp(word, "weight")) {
 			if (++i == n || take_weight(words[i], &server->weight) < 0)
 				return -EINVAL;
@@ -165,14 +190,12 @@ static int take_options(struct haproxy_server *server, char *const *words, size_
 			server->check = *word == 'c';
 		else if (!strcmp(word, "disabled") || !strcmp(word, "enabled"))
 			server->state = *word == 'd' ? HAPROXY_STATE_MAINT : HAPROXY_STATE_READY;
-		else if (haproxy_is_word(word))
+		else if (haproxy_is_word(word) && !is_for_static_servers(word))
 			strv_add(&server->options, word);
 		else
 			return -EINVAL;
 	}
-	for (size_t i = 0; i < server->options.n; i++)
-		len += strlen(server->options.v[i]) + 1;
-	return len > MOST_OPTIONS ? -EINVAL : 0;
+	return 0;
 }
 
 /* "192.0.2.1:80", "[2001:db8::1]:80" */
@@ -209,7 +232,7 @@ static bool take_server(struct place *p, const struct strv *words)
 	if (p->backend < 0 || p->conditions || words->n < 3 || strcmp(words->v[0], "server"))
 		return false;
 	backend = &p->config->backends[p->backend];
-	if (!haproxy_is_name(words->v[1]) || backend->n_servers == MOST_SERVERS || has_server(backend, words->v[1]))
+	if (!haproxy_is_name(words->v[1]) || p->config->n_servers == MOST_SERVERS || has_server(backend, words->v[1]))
 		return false;
 	copy_server(&server, &p->server);
 	if (take_address(&server, words->v[2]) < 0 || take_options(&server, words->v + 3, words->n - 3) < 0) {
@@ -217,6 +240,7 @@ static bool take_server(struct place *p, const struct strv *words)
 		return false;
 	}
 	server.name = xstrdup(words->v[1]);
+	p->config->n_servers++;
 	backend->servers =
 	    grow_array(backend->servers, backend->n_servers, &backend->cap_servers, sizeof(*backend->servers));
 	backend->servers[backend->n_servers++] = server;
@@ -395,6 +419,8 @@ enum haproxy_change haproxy_config_compare(const struct haproxy_config *from, co
 	for (size_t i = 0; i < to->n_backends; i++) {
 		enum haproxy_change this = compare_servers(&from->backends[i], &to->backends[i]);
 
+		if (strcmp(from->backends[i].name, to->backends[i].name))
+			return HAPROXY_MUST_RELOAD;
 		change = this > change ? this : change;
 	}
 	return change;

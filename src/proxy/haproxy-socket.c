@@ -14,8 +14,8 @@
 enum {
 	DEFAULT_TIMEOUT_MS = 2000,
 	MOST_ANSWER = 8 << 20,
-	REMOVAL_TRIES = 20,  /* a server just put in maintenance closes its idle connections, */
-	REMOVAL_WAIT_MS = 1, /* which takes HAProxy a moment */
+	REMOVAL_TRIES = 20,  /* closing idle connections */
+	REMOVAL_WAIT_MS = 1, /* takes HAProxy a moment */
 };
 
 /* What HAProxy writes behind each answer in interactive mode. */
@@ -215,25 +215,70 @@ static void add_event(struct haproxy_result *result, const struct haproxy_step *
 	result->reload = result->reload || problem;
 }
 
-/* Sends one step, a removal again for as long as connections are just being closed. */
+/*
+ * Idle connections that HAProxy keeps open to a server hold its removal up, for half a minute and more
+ * (pool-purge-delay). Another address closes them at once; it is one for documentation (RFC 5737) that nobody answers
+ * at, and a server that is wanted again gets its own back by the plan.
+ */
+static int close_idle(struct session *s, const struct haproxy_step *step)
+{
+	_cleanup_(freep) char *line =
+	    xasprintf("set server %s/%s addr 192.0.2.1 port 1\n", step->backend, step->server);
+
+	return ask(s, line);
+}
+
+/* Now that it is in maintenance no session can come to it: did one come just before? Returns 0, 1 or an error. */
+static int has_sessions(struct session *s, const struct haproxy_step *step)
+{
+	_cleanup_haproxy_table_ struct haproxy_table table = { 0 };
+	const struct haproxy_row *row;
+	int r = read_table(s, &table);
+
+	if (r < 0)
+		return r;
+	row = haproxy_table_find(&table, step->backend, step->server);
+	return row && row->sessions;
+}
+
+/* Removes a server, and again for as long as its idle connections are just being closed. */
+static int remove_server(struct session *s, const struct haproxy_step *step, enum haproxy_answer *ret)
+{
+	int r = ask(s, step->line);
+
+	for (int tries = 0; r == 0; tries++) {
+		*ret = haproxy_read_answer(step->verb, buf_text(&s->answer));
+		if (*ret != HAPROXY_BUSY || tries == REMOVAL_TRIES)
+			return 0;
+		if (tries == 0) {
+			r = has_sessions(s, step);
+			if (r != 0)
+				return r < 0 ? r : 0;
+			r = close_idle(s, step);
+		} else
+			poll(NULL, 0, REMOVAL_WAIT_MS);
+		if (r == 0)
+			r = ask(s, step->line);
+	}
+	return r;
+}
+
 static int apply_step(struct session *s, const struct haproxy_step *step, struct haproxy_result *result)
 {
-	enum haproxy_answer answer;
-	int tries = 0, r;
+	enum haproxy_answer answer = HAPROXY_DONE;
+	int r;
 
-	for (;;) {
+	if (step->verb == HAPROXY_REMOVE)
+		r = remove_server(s, step, &answer);
+	else {
 		r = ask(s, step->line);
-		if (r < 0)
-			return r;
-		answer = haproxy_read_answer(step->verb, buf_text(&s->answer));
-		if (answer != HAPROXY_BUSY || ++tries == REMOVAL_TRIES)
-			break;
-		poll(NULL, 0, REMOVAL_WAIT_MS);
+		if (r == 0)
+			answer = haproxy_read_answer(step->verb, buf_text(&s->answer));
 	}
 	/* Still busy: a session came before maintenance did. It shows as leaving. */
-	if (answer != HAPROXY_BUSY)
+	if (r == 0 && answer != HAPROXY_BUSY)
 		add_event(result, step, answer == HAPROXY_REFUSED ? first_line(&s->answer) : NULL);
-	return 0;
+	return r;
 }
 
 static bool has_refused(const struct haproxy_result *result, const struct haproxy_step *step)
