@@ -214,7 +214,7 @@ static void on_acquired(void *data, int r, struct http_reply *reply, struct err 
 	 */
 	if (!lock->key_taken)
 		set_timer(lock->step, lock->lock_delay_ms);
-	err_set(err, EBUSY, _("The lock %s is held by someone else"), lock->key);
+	err_set(err, EBUSY, _("The lock %s is not ours any more"), lock->key);
 	set_held(lock, false, err);
 }
 
