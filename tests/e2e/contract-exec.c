@@ -71,11 +71,6 @@ static void descriptors(struct kit *kit, const char *id)
 	size = lseek(backup.output_fd, 0, SEEK_CUR);
 	expect(size == 3500000, "all of it", NULL);
 	expect(!strcmp(buf_text(&output), "said\n"), "what it says on the other stream is kept", NULL);
-	lseek(backup.output_fd, 0, SEEK_SET);
-	buf_release(&output);
-	expect(run(kit, id, &restore, &output, "/bin/busybox", "md5sum", NULL) == 0 &&
-		   !strncmp(buf_text(&output), "a4d3a1ea0e1ee6b0", 0) && output.len == 36,
-	       "a program's input comes from a descriptor", NULL);
 	buf_release(&output);
 	lseek(backup.output_fd, 0, SEEK_SET);
 	expect(run(kit, id, &restore, &output, "/bin/busybox", "wc", "-c", NULL) == 0 &&
@@ -86,10 +81,11 @@ static void descriptors(struct kit *kit, const char *id)
 
 static bool gone(struct kit *kit, const char *id, const char *pattern)
 {
+	_cleanup_(freep) char *script = xasprintf("ps | grep -q '%s'", pattern);
 	int64_t deadline = clock_monotonic_ms() + 10000;
 
 	while (clock_monotonic_ms() < deadline) {
-		if (kit_exec(kit, id, NULL, "/bin/busybox", "pgrep", "-f", pattern, NULL) == 1)
+		if (kit_exec(kit, id, NULL, "/bin/sh", "-c", script, NULL) == 1)
 			return true;
 		poll(NULL, 0, 20);
 	}
