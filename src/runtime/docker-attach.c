@@ -35,7 +35,7 @@ struct session {
 	struct docker_stream stream;
 	struct wire_demux demux;
 	int peer;
-	struct buf from_peer, to_peer, to_docker;
+	struct buf from_peer, to_peer, to_docker, said;
 	bool input_ended, input_closed;
 };
 
@@ -47,6 +47,7 @@ static void session_free(struct session *session)
 	buf_release(&session->from_peer);
 	buf_release(&session->to_peer);
 	buf_release(&session->to_docker);
+	buf_release(&session->said);
 	free(session->id);
 	free(session->exec_id);
 	runtime_free(session->rt);
@@ -81,6 +82,7 @@ static int add_output(void *data, int stream, const char *bytes, size_t len)
 {
 	struct session *session = data;
 
+	docker_keep_said(&session->said, bytes, len);
 	if (len)
 		frame_add(&session->to_peer, stream == 2 ? FRAME_STDERR : FRAME_STDOUT, bytes, len);
 	return 0;
@@ -212,7 +214,8 @@ static void say_status(struct session *session)
 	    docker_exec_result(docker_of(session->rt), session->exec_id, clock_monotonic_ms() + RESULT_MS, &err);
 	int64_t deadline = clock_monotonic_ms() + FLUSH_MS;
 
-	frame_add_exit(&session->to_peer, status < 0 ? STATUS_UNKNOWN : (uint32_t)status);
+	status = status < 0 ? STATUS_UNKNOWN : docker_exec_code(status, buf_text(&session->said));
+	frame_add_exit(&session->to_peer, (uint32_t)status);
 	while (session->to_peer.len && clock_monotonic_ms() < deadline) {
 		struct pollfd out = { .fd = session->peer, .events = POLLOUT };
 

@@ -63,6 +63,14 @@ int docker_exec_result(struct docker *docker, const char *exec_id, int64_t deadl
 	}
 }
 
+void docker_keep_said(struct buf *said, const char *bytes, size_t len)
+{
+	size_t room = DOCKER_SAID - said->len;
+
+	if (room)
+		buf_add(said, bytes, len < room ? len : room);
+}
+
 void docker_exec_signal(struct docker *docker, const char *exec_id, const char *id, int signal)
 {
 	struct docker_exec_state state;
@@ -90,6 +98,7 @@ struct pump {
 	bool input_closed; /* and Docker was told so */
 	size_t most;
 	struct buf *output;
+	struct buf said; /* the beginning of its output */
 	int64_t deadline;
 };
 
@@ -121,6 +130,7 @@ static int keep_output(void *data, int stream, const char *bytes, size_t len)
 {
 	struct pump *pump = data;
 
+	docker_keep_said(&pump->said, bytes, len);
 	if (stream == 1 && pump->exec->output_fd > 0)
 		return write_out(pump, bytes, len);
 	if (!pump->output)
@@ -249,8 +259,9 @@ int docker_exec(struct runtime *rt, const char *id, const struct runtime_exec *e
 		return r;
 	r = pump_all(&pump);
 	docker_stream_close(&pump.stream);
-	buf_release(&pump.in);
 	if (r == 0)
-		r = docker_exec_result(docker, exec_id, pump.deadline, NULL);
+		r = docker_exec_code(docker_exec_result(docker, exec_id, pump.deadline, NULL), buf_text(&pump.said));
+	buf_release(&pump.in);
+	buf_release(&pump.said);
 	return r < 0 ? exec_failed(docker, exec, exec_id, container.node.id, r, err) : r;
 }

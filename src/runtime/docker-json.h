@@ -50,6 +50,10 @@ struct docker_exec_state {
 	pid_t pid;
 };
 
+/* A shell's exit status for what could not be run: Docker 20.10 gives 126 also for what is not there, and says why in
+ * the program's own output, whose beginning this is. */
+int docker_exec_code(int code, const char *said);
+#define DOCKER_SAID 512 /* bytes of the beginning that are enough */
 int docker_decode_exec(const char *json, size_t len, struct docker_exec_state *ret, struct err *err);
 
 enum docker_event_kind { DOCKER_START, DOCKER_DIE, DOCKER_OOM, DOCKER_DESTROY };

@@ -88,6 +88,13 @@ int docker_decode_exec(const char *json, size_t len, struct docker_exec_state *r
 	return 0;
 }
 
+int docker_exec_code(int code, const char *said)
+{
+	bool absent = strstr(said, "executable file not found") || strstr(said, "no such file or directory");
+
+	return code == 126 && text_starts(said, "OCI runtime exec failed: ") && absent ? 127 : code;
+}
+
 void docker_event_release(struct docker_event *event)
 {
 	free(event->id);

@@ -73,6 +73,8 @@ int docker_exec_make(struct docker *docker, const char *id, const struct strv *a
 int docker_exec_start(struct docker *docker, const char *exec_id, bool tty, struct docker_stream *ret, struct err *err);
 /* Its exit status once it ended, -ETIMEDOUT if it has not by then (monotonic ms). */
 int docker_exec_result(struct docker *docker, const char *exec_id, int64_t deadline, struct err *err);
+/* Keeps the beginning of a program's output, for docker_exec_code. */
+void docker_keep_said(struct buf *said, const char *bytes, size_t len);
 /* Sends a signal to it and its process group, when it is still that program in that container. */
 void docker_exec_signal(struct docker *docker, const char *exec_id, const char *id, int signal);
 
