@@ -32,6 +32,7 @@ struct node_port {
 	char *interface;
 	uint16_t publish; /* 0: a dynamic port on the host's own address */
 	bool udp;
+	int order; /* in the recipe */
 };
 
 struct node_spec {
