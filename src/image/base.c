@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "image/base.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/i18n.h"
+#include "image/apt.h"
+#include "image/digest.h"
+#include "image/pack.h"
+#include "image/record.h"
+#include "image/sandbox.h"
+
+struct base_job {
+	struct image_store *store;
+	const char *suite, *dir; /* dir: build/<key> */
+	int log_fd;
+	int64_t deadline;
+	struct image_layer *ret;
+};
+
+const char *base_architecture(void)
+{
+#if defined(__x86_64__)
+	return "amd64";
+#elif defined(__aarch64__)
+	return "arm64";
+#elif defined(__i386__)
+	return "i386";
+#elif defined(__arm__)
+	return "armhf";
+#elif defined(__powerpc64__)
+	return "ppc64el";
+#elif defined(__riscv)
+	return "riscv64";
+#else
+#error "Debian's name of this architecture is missing here."
+#endif
+}
+
+bool base_suite_valid(const char *suite)
+{
+	return suite && *suite && strlen(suite) <= 48 && suite[0] != '-' &&
+	       strspn(suite, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(suite);
+}
+
+static char *record_path(const struct image_store *store, const char *suite)
+{
+	_cleanup_(freep) char *name = xasprintf("%s-%s", suite, base_architecture());
+
+	return store_path_suffix(store, "bases", name, ".json");
+}
+
+int base_find(const struct image_store *store, const char *suite, struct image_layer *ret, struct err *err)
+{
+	_cleanup_(freep) char *path = record_path(store, suite);
+	json_auto_t *record = NULL;
+	int r = record_read(path, &record, err);
+	const char *sha256 = record ? json_string_value(json_object_get(record, "layer")) : NULL;
+
+	if (r < 0)
+		return r;
+	if (!digest_valid(sha256) || store_layer(store, sha256, ret) < 0)
+		return err_set(err, ENOENT, _("The base system %s is not in the store"), suite);
+	return 0;
+}
+
+int base_sources(const struct image_store *store, const char *suite, struct sources *ret, struct err *err)
+{
+	if (store->sources)
+		return sources_of_text(store->sources, suite, ret, err);
+	return sources_of_host(suite, base_architecture(), ret, err);
+}
+
+/* Manuals and documentation are most of what nodes never read; licences stay, as the law asks. Directories stay,
+ * because update-alternatives needs those of the manuals. */
+static void add_arguments(const struct base_job *job, const char *apt, struct strv *argv)
+{
+	strv_add_all(argv, "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
+		     "--dpkgopt=path-exclude=/usr/share/man/*.gz", "--dpkgopt=path-exclude=/usr/share/info/*.gz",
+		     "--dpkgopt=path-exclude=/usr/share/lintian/*", "--dpkgopt=path-exclude=/usr/share/doc/*/*",
+		     "--dpkgopt=path-include=/usr/share/doc/*/copyright", NULL);
+	strv_addf(argv, "--aptopt=%s/apt-options", apt);
+	strv_addf(argv, "--architectures=%s", base_architecture());
+	strv_add(argv, job->suite);
+	strv_addf(argv, "%s/root", job->dir);
+	strv_addf(argv, "%s/sources.list.d/tepuy.sources", apt);
+}
+
+static int run_mmdebstrap(const struct base_job *job, const char *apt, struct err *err)
+{
+	struct sandbox sandbox = { .log_fd = job->log_fd, .deadline = job->deadline };
+	_cleanup_strv_ struct strv argv = { 0 };
+	_cleanup_buf_ struct buf output = { 0 };
+	int r, status;
+
+	sandbox_environment(&sandbox.env);
+	add_arguments(job, apt, &argv);
+	r = status = sandbox_run(&sandbox, &argv, &output, err);
+	strv_release(&sandbox.env);
+	if (r == -ENOENT)
+		return err_set(err, ENOENT,
+			       _("The program mmdebstrap, which makes base systems, is not installed on this host: "
+				 "install the package mmdebstrap"));
+	if (r <= 0)
+		return r;
+	r = apt_explain(buf_text(&output), "", job->suite, err);
+	if (r == -ENOSPC)
+		return store_write_error(job->store, ENOSPC, job->dir, err);
+	return r < 0 ? r
+		     : err_set(err, EIO, _("mmdebstrap failed with exit status %d; its output is in the build log"),
+			       status);
+}
+
+static int write_record(const struct base_job *job, const char *sha256, struct err *err)
+{
+	_cleanup_(freep) char *path = record_path(job->store, job->suite);
+	json_auto_t *record = json_object();
+
+	json_object_set_new(record, "layer", json_string(sha256));
+	json_object_set_new(record, "suite", json_string(job->suite));
+	json_object_set_new(record, "architecture", json_string(base_architecture()));
+	json_object_set_new(record, "made", json_integer(clock_realtime_ms()));
+	return record_write(job->store, path, record, err);
+}
+
+/* Runs in a thread with private mounts. */
+static int make_base(void *data, struct err *err)
+{
+	struct base_job *job = data;
+	_cleanup_(freep) char *apt = fs_join(job->dir, "apt"), *tar = fs_join(job->dir, "base.tar");
+	_cleanup_(freep) char *root = fs_join(job->dir, "root"), *sha256 = NULL;
+	struct pack pack = { .dir = root, .to = tar, .since = time(NULL) - 1, .base = true };
+	_cleanup_sources_ struct sources sources = { 0 };
+	int r = base_sources(job->store, job->suite, &sources, err);
+
+	if (r == 0)
+		r = fs_mkdirs(apt, 0755, err);
+	if (r == 0)
+		r = apt_prepare(&sources, apt, apt, err);
+	if (r == 0)
+		r = run_mmdebstrap(job, apt, err);
+	if (r == 0)
+		r = pack_tree(&pack, &sha256, NULL, err);
+	if (r == -ENOSPC)
+		return store_write_error(job->store, ENOSPC, tar, err);
+	if (r == 0)
+		r = store_adopt_layer(job->store, tar, sha256, job->ret, err);
+	return r < 0 ? r : write_record(job, sha256, err);
+}
+
+int base_build(struct image_store *store, const char *suite, bool renew, int log_fd, int64_t deadline,
+	       struct image_layer *ret, struct err *err)
+{
+	_cleanup_(freep) char *key = xasprintf("base-%s-%s", suite, base_architecture()), *dir = NULL;
+	struct base_job job = { store, suite, NULL, log_fd, deadline, ret };
+	_cleanup_(closep) int lock = -1;
+	int r;
+
+	if (!renew && base_find(store, suite, ret, NULL) == 0)
+		return 0;
+	lock = store_build_lock(store, key, true, err);
+	if (lock < 0)
+		return lock;
+	/* Another builder may have made it while this one waited. */
+	if (!renew && base_find(store, suite, ret, NULL) == 0)
+		return 0;
+	r = store_build_directory(store, key, &dir, err);
+	if (r == 0) {
+		job.dir = dir;
+		r = sandbox_call(make_base, &job, err);
+		fs_remove_tree(dir, NULL);
+	}
+	return r < 0 ? err_wrap(err, _("Cannot make the base system %s"), suite) : 0;
+}

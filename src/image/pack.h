@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Packs what a build made into a layer whose bytes depend only on what was built: entries in the order of their names'
+ * bytes, numeric owners, times of the build replaced by a fixed one, overlay whiteouts as ".wh." entries, and without
+ * what one machine only has (identities, private keys made at install) or nobody needs (caches, logs, lists).
+ */
+#ifndef TEPUY_IMAGE_PACK_H
+#define TEPUY_IMAGE_PACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct pack {
+	const char *dir; /* an overlay's upper directory, or a whole tree */
+	const char *to;  /* the tar to write; its file system is full: -ENOSPC without a message */
+	int64_t since;   /* seconds: a file as new as this was made by the build and gets IMAGE_EPOCH as its time */
+	bool base;       /* a base system: the apt sources that mmdebstrap left stay out as well */
+};
+
+/* `*ret_sha256` is owned by the caller; `*ret_entries` (may be NULL) counts them without the top. Needs root. */
+int pack_tree(const struct pack *pack, char **ret_sha256, size_t *ret_entries, struct err *err);
+
+/* Whether an entry (relative path) never gets into a layer. */
+bool pack_leaves_out(const char *path, bool directory, bool base);
+
+#endif
