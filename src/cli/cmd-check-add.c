@@ -139,7 +139,7 @@ static const struct command_option options[] = {
 	  .type = OPTION_DURATION,
 	  .argument = "DURATION",
 	  .help = N_("Critical when 'tepuy check report' is silent for so long") },
-	{ .name = "interval", .letter = 'i', .type = OPTION_DURATION, .argument = "DURATION", .help = N_("How often") },
+	{ .name = "interval", .type = OPTION_DURATION, .argument = "DURATION", .help = N_("How often") },
 	OPTION_TIMEOUT(N_("No answer within this time is critical")),
 	{ .name = "id", .type = OPTION_TEXT, .argument = "ID", .help = N_("Its name; made from its kind without it") },
 	OPTION_JSON,

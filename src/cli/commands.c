@@ -14,12 +14,14 @@
 
 const struct command *const commands[] = {
 	/* services */
+	&cmd_up,
 	&cmd_down,
 	&cmd_status,
 	&cmd_ps,
 	&cmd_events,
 	&cmd_revisions,
 	&cmd_rollback,
+	&cmd_graph,
 	/* nodes */
 	&cmd_logs,
 	&cmd_exec,
@@ -29,14 +31,19 @@ const struct command *const commands[] = {
 	&cmd_check_add,
 	&cmd_check_remove,
 	&cmd_check_report,
-/* documents */
-/* the rest */
-#ifdef TEPUY_WITH_AGENT
-	&cmd_agent,
-#endif
+	/* documents */
+	&cmd_recipe_new,
+	&cmd_recipe_lint,
+	&cmd_recipe_show,
+	&cmd_service_lint,
+	&cmd_schema,
+	/* the rest */
 	&cmd_completion,
 	&cmd_help,
 	&cmd_version,
+#ifdef TEPUY_WITH_AGENT
+	&cmd_agent,
+#endif
 	NULL,
 };
 

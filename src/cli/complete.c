@@ -52,7 +52,7 @@ static char *join_choices(const char *const *choices, const char *between)
 static void bash_offer(struct buf *to, enum word_kind kind, const char *const *choices)
 {
 	static const char *const calls[] = {
-		[WORD_ANY] = "return",
+		[WORD_ANY] = ":",
 		[WORD_FILE] = "_tepuy_offer -f",
 		[WORD_DIRECTORY] = "_tepuy_offer -d",
 		[WORD_SERVICE] = "_tepuy_offer -W \"$(tepuy completion services 2>/dev/null)\"",

@@ -113,11 +113,11 @@ static bool in_trouble(const json_t *node)
 /* Remembers the trouble of the followed revision's nodes; forgets it when they work after all. */
 static void note_trouble(struct follower *f, const char *key, json_t *node)
 {
-	const char *health = json_text(node, "health");
+	const char *health = json_text(node, "health"), *state = json_text(node, "state");
 
 	if (in_trouble(node))
 		json_object_set(f->troubles, key, node);
-	else if (!strcmp(health, "passing"))
+	else if (!strcmp(state, "running") && !strcmp(health, "passing"))
 		json_object_del(f->troubles, key);
 }
 

@@ -119,11 +119,6 @@ char *output_since(int64_t ms)
 	return ms > 0 ? text_ago(clock_realtime_ms() - ms) : xstrdup("");
 }
 
-void json_releasep(json_t **json)
-{
-	json_decref(*json);
-}
-
 void output_json(FILE *to, const json_t *json)
 {
 	json_dumpf(json, to, JSON_INDENT(2));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "model/canonical.h"
 
 enum colour { PLAIN, GREEN, YELLOW, RED, DIM, BOLD };
 
@@ -33,8 +34,5 @@ void output_json_line(FILE *to, const json_t *json);
 const char *json_text(const json_t *object, const char *key);
 int64_t json_number(const json_t *object, const char *key);
 bool json_flag(const json_t *object, const char *key);
-
-void json_releasep(json_t **json);
-#define _cleanup_json_ _cleanup_(json_releasep)
 
 #endif
