@@ -418,6 +418,249 @@ class Changes(Case):
         self.tepuy("disconnect", "portal", status=2)
 
 
+class UpCase(Case):
+    """A service of one recipe made by `recipe new`."""
+
+    def setUp(self):
+        super().setUp()
+        self.tepuy("recipe", "new", "hello", status=0)
+        self.write("service: portal\ncomponents:\n  web: {recipe: hello}\n")
+
+    def write(self, text):
+        with open(os.path.join(self.dir, "service.yaml"), "w") as f:
+            f.write(text)
+
+    def spec(self):
+        """The spec as up sends it."""
+        if not self.agent.asked("POST", "/plan"):
+            self.plan([])
+            self.tepuy("up", "--dry-run")
+        return self.agent.asked("POST", "/plan")[-1][2]["spec"]
+
+    def plan(self, changes):
+        changed = any(c["action"] != "keep" for c in changes)
+        self.agent.on("POST", "/v1/service/portal/plan", Reply(200, {"changes": changes, "changed": changed}))
+
+    def new(self, *more_routes):
+        """There is no such service yet; it will be revision 1."""
+        self.agent.on("GET", "/v1/service/portal", Reply(200, {"service": "portal", "index": 0, "nodes": [], "status": {}}))
+        self.plan([{"node": "web/1", "action": "create", "why": ["the service is new"]}])
+        self.agent.on("HEAD", "/v1/bundle/.*", Reply(404))
+        self.agent.on("PUT", "/v1/bundle/.*", Reply(201))
+        self.agent.on("PUT", "/v1/service/portal", Reply(200, {"revision": 1, "changed": True}))
+        self.agent.on("GET", r"/v1/watch\?service=portal", Stream([
+            service("preparing", 1, [node("web/1", "building", "unknown", revision=1)]),
+            service("rolling", 1, [node("web/1", "starting", "unknown", revision=1)]),
+            service("done", 1, [node("web/1", revision=1)])], hold=True))
+
+
+class Up(UpCase):
+    def test_new_service(self):
+        self.new()
+        done = self.tepuy("up", "--yes", status=0)
+        for text in ("+ web/1  create", "the service is new", "portal: preparing", "web/1: building its image", "portal: done"):
+            self.assertIn(text, done.stdout)
+        self.assertEqual([r[0] + " " + r[1].split("/")[2] for r in self.agent.requests],
+                         ["GET service", "POST service", "HEAD bundle", "PUT bundle", "PUT service", "GET watch?service=portal"])
+        put = self.agent.asked("PUT", "/v1/service")[0][2]
+        self.assertEqual((put["index"], put["secrets"], put["spec"]["service"]), (0, {}, "portal"))
+        self.assertEqual(self.agent.asked("PUT", "/v1/bundle")[0][1].split("/")[-1], put["spec"]["components"]["web"]["bundle"])
+        self.assertRegex(put["spec"]["author"], ".@.")
+
+    def test_dry_run_writes_nothing(self):
+        self.new()
+        self.assertIn("web/1  create", self.tepuy("up", "--dry-run", status=4).stdout)
+        self.assertEqual([r[0] for r in self.agent.requests], ["GET", "POST"])
+
+    def test_dry_run_json(self):
+        self.new()
+        answer = json.loads(self.tepuy("up", "--dry-run", "--json", status=4).stdout)
+        self.assertEqual((answer["changed"], answer["changes"][0]["action"]), (True, "create"))
+
+    def test_bundle_that_is_there_is_not_sent(self):
+        self.agent.on("HEAD", "/v1/bundle/.*", Reply(204))
+        self.new()
+        self.tepuy("up", "--yes", status=0)
+        self.assertEqual(self.agent.asked("PUT", "/v1/bundle"), [])
+
+    def test_nothing_to_do_is_one_request(self):
+        digest = self.spec()["digest"]
+        self.agent.requests.clear()
+        running = service()
+        running["spec"]["digest"] = digest
+        self.agent.routes.clear()
+        self.agent.on("GET", "/v1/service/portal", Reply(200, running))
+        for args in ([], ["--dry-run"], ["--yes"]):
+            self.assertEqual(self.tepuy("up", *args, status=0).stdout, "portal: nothing to do.\n")
+        self.assertEqual([r[0] for r in self.agent.requests], ["GET"] * 3)
+
+    def test_nothing_to_do_is_fast(self):
+        running = service()
+        running["spec"]["digest"] = self.spec()["digest"]
+        self.agent.on("GET", "/v1/service/portal", Reply(200, running))
+        times = []
+        for _ in range(5):
+            began = time.monotonic()
+            self.tepuy("up")
+            times.append(time.monotonic() - began)
+        self.assertLess(min(times), 0.1)
+
+    def test_without_a_terminal_yes_is_needed(self):
+        self.new()
+        self.assertIn("give --yes", self.tepuy("up", status=1).stderr)
+        self.assertEqual(self.agent.asked("PUT"), [])
+
+    def test_question_on_a_terminal(self):
+        self.new()
+        self.assertEqual(self.on_terminal(["up"], [("Do this? [y/N]", "y\n")])[0], 0)
+        self.agent.requests.clear()
+        self.assertEqual(self.on_terminal(["up"], [("Do this? [y/N]", "\n")])[0], 1)
+        self.assertEqual(self.agent.asked("PUT"), [])
+
+    def test_json_asks_nothing(self):
+        self.tepuy("up", "--json", status=2)
+        self.new()
+        answer = json.loads(self.tepuy("up", "--json", "--yes", status=0).stdout)
+        self.assertEqual((answer["revision"], answer["phase"], answer["changed"]), (1, "done", True))
+
+    def test_someone_else_was_first(self):
+        self.agent.on("PUT", "/v1/service/portal", Reply(409, {"error": "read again", "code": "ESTALE"}))
+        self.new()
+        self.assertIn("changed by someone else meanwhile", self.tepuy("up", "--yes", status=1).stderr)
+
+    def test_errors_in_documents_stop_it(self):
+        self.write("service: portal\ncomponents:\n  web: {recpie: hello}\n")
+        done = self.tepuy("up", "--yes", status=1)
+        self.assertIn("did you mean 'recipe'?", done.stderr)
+        self.assertEqual(self.agent.requests, [])
+
+    def test_no_file(self):
+        self.assertIn("other.yaml", self.tepuy("up", "other.yaml", status=1).stderr)
+
+    def test_directory_means_its_service_file(self):
+        self.new()
+        self.tepuy("up", self.dir, "--dry-run", status=4)
+
+    def test_rollout_that_runs_is_followed(self):
+        digest = self.spec()["digest"]
+        self.agent.routes.clear()
+        running = service("rolling", 3)
+        running["spec"]["digest"] = digest
+        self.agent.on("GET", "/v1/service/portal", Reply(200, running))
+        self.plan([{"node": "web/1", "action": "keep", "why": []}])
+        self.agent.on("GET", r"/v1/watch\?service=portal", Stream([service("done", 3)], hold=True))
+        self.tepuy("up", "--yes", status=0)
+        self.assertEqual(self.agent.asked("PUT"), [])
+
+    def test_same_again_after_failure_is_another_try(self):
+        digest = self.spec()["digest"]
+        self.agent.routes.clear()
+        failed = service("failed", 1)
+        failed["spec"]["digest"] = digest
+        self.agent.on("GET", "/v1/service/portal", Reply(200, failed))
+        self.plan([{"node": "web/1", "action": "keep", "why": []}])
+        self.new()
+        self.tepuy("up", "--yes", status=0)
+        self.assertEqual(len(self.agent.asked("PUT", "/v1/service")), 1)
+
+
+class Secrets(UpCase):
+    def setUp(self):
+        super().setUp()
+        self.write("service: portal\ncomponents:\n  web: {recipe: hello}\nsecrets: {key: {required: true}}\n")
+        self.new()
+
+    def test_from_a_file(self):
+        with open(os.path.join(self.dir, "key"), "w") as f:
+            f.write("hush\n")
+        self.tepuy("up", "--yes", "--secret", "key=@key", status=0)
+        self.assertEqual(self.agent.asked("PUT", "/v1/service")[0][2]["secrets"], {"key": "hush"})
+
+    def test_never_on_the_command_line(self):
+        done = self.tepuy("up", "--yes", "--secret", "key=hush", status=1)
+        self.assertIn("not written on the command line", done.stderr)
+        self.assertNotIn("hush", done.stderr)
+
+    def test_unknown(self):
+        self.assertIn("no secret kye", self.tepuy("up", "--yes", "--secret", "kye", status=1).stderr)
+
+    def test_typed_and_not_shown(self):
+        status, shown = self.on_terminal(["up", "--yes"], [("Secret key:", "hush\n")])
+        self.assertEqual(status, 0)
+        self.assertNotIn("hush", shown)
+        self.assertEqual(self.agent.asked("PUT", "/v1/service")[0][2]["secrets"], {"key": "hush"})
+
+    def test_that_is_no_text(self):
+        with open(os.path.join(self.dir, "key"), "wb") as f:
+            f.write(b"\xff\xfe")
+        self.assertIn("not text in UTF-8", self.tepuy("up", "--yes", "--secret", "key=@key", status=1).stderr)
+
+
+class Documents(Case):
+    def test_new_recipe_lints_clean(self):
+        self.tepuy("recipe", "new", "hello", status=0)
+        self.assertEqual(self.tepuy("recipe", "lint", "recipes/hello", status=0).stdout, "recipes/hello: no errors, no warnings.\n")
+
+    def test_new_recipe_needs_a_name(self):
+        self.assertIn("'Hello!' is no name", self.tepuy("recipe", "new", "Hello!", status=2).stderr)
+
+    def test_new_recipe_overwrites_nothing(self):
+        self.tepuy("recipe", "new", "hello", status=0)
+        self.tepuy("recipe", "new", "hello", status=1)
+
+    def test_lint_tells_all_as_json(self):
+        self.tepuy("recipe", "new", "hello", "a", status=0)
+        os.mkdir(os.path.join(self.dir, "b"))
+        with open(os.path.join(self.dir, "b", "recipe.yaml"), "w") as f:
+            f.write("recpie: b\n")
+        answer = json.loads(self.tepuy("recipe", "lint", "a", "b", "--json", status=1).stdout)
+        self.assertGreater(answer["errors"], 0)
+        self.assertEqual({d["file"] for d in answer["diagnostics"]}, {"b/recipe.yaml"})
+
+    def test_show(self):
+        self.tepuy("recipe", "new", "hello", status=0)
+        self.assertIn("greeting  string", self.tepuy("recipe", "show", "hello", status=0).stdout)
+        self.assertEqual(json.loads(self.tepuy("recipe", "show", "recipes/hello", "--json", status=0).stdout)["recipe"], "hello")
+
+    def test_show_of_none(self):
+        self.assertIn("There is no recipe ghost", self.tepuy("recipe", "show", "ghost", status=1).stderr)
+
+    def test_schema(self):
+        for document in ("recipe", "service", "hosts"):
+            self.assertEqual(json.loads(self.tepuy("schema", document, status=0).stdout)["title"], document)
+        self.tepuy("schema", "ghost", status=2)
+
+    def test_service_lint(self):
+        self.tepuy("recipe", "new", "hello", status=0)
+        with open(os.path.join(self.dir, "service.yaml"), "w") as f:
+            f.write("service: portal\ncomponents:\n  web: {recipe: ghost}\n")
+        self.assertIn("service.yaml:3:", self.tepuy("service", "lint", status=1).stderr)
+
+    def graph(self, *args):
+        self.agent.on("GET", "/v1/service/portal", Reply(200, {"service": "portal", "index": 7, "spec": {
+            "service": "portal", "components": {
+                "db": {"recipe": "postgresql", "version": "1.0", "nodes": 1, "links": {},
+                       "body": {"volumes": {"data": {"path": "/srv/portal/db", "mount": "/var/lib/postgresql"}}, "ports": {}}},
+                "web": {"recipe": 'a"b\\', "version": "1.0", "nodes": 2, "links": {"database": {"component": "db", "optional": True}},
+                        "body": {"volumes": {}, "ports": {"http": {"port": 80, "publish": 8080}}}}}}}))
+        return self.tepuy("graph", "portal", *args, status=0).stdout
+
+    def test_graph_of_what_runs(self):
+        dot = self.graph()
+        for line in ('"web" -> "db" [label="database", style=dashed];', '"//outside" -> "web" [label="http 8080", style=bold];',
+                     '"db/data" [label="data\\n/srv/portal/db", shape=cylinder];', 'label="web ×2\\na\\"b\\\\ 1.0"'):
+            self.assertIn(line, dot)
+
+    @unittest.skipUnless(shutil.which("dot"), "needs graphviz")
+    def test_graph_is_drawn(self):
+        self.assertIn("<svg", self.graph("--svg"))
+
+    def test_graph_without_graphviz(self):
+        self.env["PATH"] = self.dir
+        self.graph()
+        self.assertIn("apt install graphviz", self.tepuy("graph", "portal", "--svg", status=1).stderr)
+
+
 class Session(Case):
     def run_with(self, run):
         self.agent.on("POST", "/v1/exec/portal/web/1", Exec(run))
