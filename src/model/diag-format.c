@@ -98,6 +98,8 @@ static void format_source(const struct diag *diag, const struct diag_item *item,
 	if (!text || item->line < 1)
 		return;
 	find_line(text, len, item->line, &line, &line_len);
+	if (!line_len)
+		return;
 	show_line(line, line_len, item, &shown, &under);
 	trim_right(&shown);
 	buf_printf(out, INDENT "%s\n" INDENT "%s%s%s\n", buf_text(&shown), colours->caret, buf_text(&under),

@@ -198,7 +198,7 @@ void hosts_free(struct hosts *hosts)
 	document = hosts->document;
 	file = hosts->file;
 	schema_release(&hosts_schema, hosts);
-	yaml_free(document);
+	yaml_tree_free(document);
 	free(file);
 	free(hosts);
 }

@@ -22,7 +22,7 @@ static void check_base(const struct recipe *recipe, struct diag *diag)
 	const char *const only_suite[] = { "packages", "build" };
 	const struct yaml_node *node = recipe->item.node;
 
-	if (recipe->base.suite || !recipe->base.item.node)
+	if (!recipe->base.image && !recipe->base.archive)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(only_suite); i++)
 		if (yaml_get(node, only_suite[i]))
@@ -72,11 +72,11 @@ static void finish_templates(struct recipe *recipe, struct diag *diag)
 {
 	for (size_t i = 0; i < recipe->n_templates; i++) {
 		struct recipe_template *template = &recipe->templates[i];
-		bool written = yaml_get(template->item.node, "on_change") != NULL;
+		const struct yaml_node *written = yaml_get(template->item.node, "on_change");
 
 		if (!written)
 			template->on_change = recipe->reload.n ? ON_CHANGE_RELOAD : ON_CHANGE_RESTART;
-		else if (template->on_change == ON_CHANGE_RELOAD && !recipe->reload.n)
+		else if (written->text && !strcmp(written->text, "reload") && !recipe->reload.n)
 			diag_error(
 			    diag, item_place(&template->item, "on_change"),
 			    _("the recipe has no `reload`, so nothing can be reloaded; add it, or write restart"));
@@ -205,7 +205,7 @@ void recipe_free(struct recipe *recipe)
 	document = recipe->document;
 	directory = recipe->directory;
 	schema_release(&recipe_schema, recipe);
-	yaml_free(document);
+	yaml_tree_free(document);
 	free(directory);
 	free(recipe);
 }

@@ -128,6 +128,19 @@ static int plain_text(const struct yaml_node *node, const char *what, struct dia
 	return 0;
 }
 
+/* 16777216 as 16M: the largest unit that leaves a whole number. */
+static char *size_text(int64_t bytes)
+{
+	static const char units[] = "KMGT";
+	int unit = 0;
+
+	while (unit < 4 && bytes && bytes % 1024 == 0) {
+		bytes /= 1024;
+		unit++;
+	}
+	return xasprintf("%lld%.*s", (long long)bytes, unit > 0, units + (unit > 0 ? unit - 1 : 0));
+}
+
 static int check_bounds(const struct yaml_node *node, int64_t value, int64_t min, int64_t max, struct diag *diag)
 {
 	if ((!min && !max) || (value >= min && value <= max))
@@ -135,6 +148,9 @@ static int check_bounds(const struct yaml_node *node, int64_t value, int64_t min
 	if (max == INT64_MAX)
 		diag_error(diag, &node->place, _("%s is too small; it must be at least %lld"), node->text,
 			   (long long)min);
+	else if (min == INT64_MIN)
+		diag_error(diag, &node->place, _("%s is too large; it must be at most %lld"), node->text,
+			   (long long)max);
 	else
 		diag_error(diag, &node->place, _("%s is out of bounds; it must be between %lld and %lld"), node->text,
 			   (long long)min, (long long)max);
@@ -275,7 +291,6 @@ int scalar_size(const struct yaml_node *node, int64_t min, int64_t max, struct d
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	uint64_t value;
-	int r;
 
 	if (node->kind != YAML_SCALAR || yaml_is_null(node))
 		return scalar_expected(node, _("a size such as 512M"), diag);
@@ -283,10 +298,18 @@ int scalar_size(const struct yaml_node *node, int64_t min, int64_t max, struct d
 		diag_error(diag, &node->place, _("'%s' is no size; write it as 512M or 2G"), node->text);
 		return -EINVAL;
 	}
-	r = check_bounds(node, (int64_t)value, min, max, diag);
-	if (r == 0)
-		*ret_bytes = (int64_t)value;
-	return r;
+	if ((min || max) && ((int64_t)value < min || (int64_t)value > max)) {
+		_cleanup_(freep) char *least = size_text(min), *most = size_text(max);
+
+		if (max == INT64_MAX)
+			diag_error(diag, &node->place, _("%s is too small; it must be at least %s"), node->text, least);
+		else
+			diag_error(diag, &node->place, _("%s is out of bounds; it must be between %s and %s"),
+				   node->text, least, most);
+		return -EINVAL;
+	}
+	*ret_bytes = (int64_t)value;
+	return 0;
 }
 
 int scalar_mode(const struct yaml_node *node, struct diag *diag, int64_t *ret)

@@ -233,9 +233,11 @@ static int read_strings(const struct key *key, const struct yaml_node *node, str
 	int result = 0;
 
 	if (node->kind != YAML_SEQUENCE)
-		return scalar_expected(
-		    node, key->type == KEY_STRINGS ? _("a list of texts") : _("a list: a program and its arguments"),
-		    diag);
+		return scalar_expected(node,
+				       key->type == KEY_STRINGS
+					   ? _("a list of texts")
+					   : _("a program and its arguments as a list, [program, argument]"),
+				       diag);
 	for (size_t i = 0; i < node->n; i++) {
 		const char *text;
 
@@ -258,7 +260,7 @@ static int read_argvs(const struct key *key, const struct yaml_node *node, struc
 	int result = 0;
 
 	if (node->kind != YAML_SEQUENCE)
-		return scalar_expected(node, _("a list of lists: each a program and its arguments"), diag);
+		return scalar_expected(node, _("a list of programs and their arguments, [[program, argument]]"), diag);
 	argvs = xcalloc(node->n, sizeof(*argvs));
 	*(struct strv **)field_of(object, key) = argvs;
 	*count_of(object, key) = node->n;
@@ -400,14 +402,42 @@ static int read_entry(const struct schema *schema, const struct yaml_entry *entr
 	return read_key(key, entry->value, diag, object);
 }
 
+static const char *meant_key(const struct schema *schema, const char *name)
+{
+	const char *names[MOST_SUGGESTED];
+	size_t n = 0;
+
+	for (; n < schema->n_keys && n < MOST_SUGGESTED; n++)
+		names[n] = schema->keys[n].name;
+	return text_suggest(name, names, n);
+}
+
+/* An unknown key that probably is this one was reported already: that the key is missing as well is noise. */
+static bool is_misspelt(const struct schema *schema, const struct yaml_node *node, const struct key *key)
+{
+	for (size_t i = 0; i < node->n && i < MOST_SUGGESTED; i++) {
+		const char *name = node->entries[i].key->text, *meant;
+
+		if (find_key(schema, name))
+			continue;
+		meant = meant_key(schema, name);
+		if (meant && !strcmp(meant, key->name))
+			return true;
+	}
+	return false;
+}
+
 static int check_required(const struct schema *schema, const struct yaml_node *node, struct diag *diag)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < schema->n_keys; i++) {
-		if (!schema->keys[i].required || yaml_get(node, schema->keys[i].name))
+		const struct key *key = &schema->keys[i];
+
+		if (!key->required || yaml_get(node, key->name))
 			continue;
-		diag_error(diag, &node->place, _("key '%s' is missing here"), schema->keys[i].name);
+		if (!is_misspelt(schema, node, key))
+			diag_error(diag, &node->place, _("key '%s' is missing here"), key->name);
 		result = -EINVAL;
 	}
 	return result;

@@ -26,13 +26,13 @@ static int walk(const struct schema *schema, const char *prefix, int (*fn)(void 
 
 		if (r)
 			return r;
-		if (!key->object || key->object->scalar)
+		if (!key->object)
 			continue;
 		if (key->type == KEY_MAP)
 			below = xasprintf("%s.%s", path, key->object->key_label ? key->object->key_label : "<name>");
 		else
 			below = xasprintf("%s%s", path, key->type == KEY_LIST ? "[]" : "");
-		r = walk(key->object, below, fn, data);
+		r = key->object->scalar ? fn(data, below, &key->object->keys[0]) : walk(key->object, below, fn, data);
 		if (r)
 			return r;
 	}

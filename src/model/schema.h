@@ -93,8 +93,8 @@ const struct place *item_place(const struct model_item *item, const char *key);
 const struct schema *schema_find(const char *document);
 /*
  * Calls `fn` for every key of a document, parents first, in the order of the table. `path` is dotted:
- * "components.<component>.update.order", lists as "checks[].http". A non-zero return of `fn` ends the walk and is
- * returned.
+ * "components.<component>.update.order", lists as "checks[].http", maps of plain values as "env.<NAME>". A non-zero
+ * return of `fn` ends the walk and is returned.
  */
 int schema_walk(const struct schema *schema, int (*fn)(void *data, const char *path, const struct key *key),
 		void *data);

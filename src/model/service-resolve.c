@@ -207,7 +207,7 @@ static void use_secret(const struct service *service, const struct yaml_node *va
 	for (size_t i = 0; i < service->n_secrets; i++)
 		add_name(&names, service->secrets[i].item.name);
 	diag_unknown(diag, &name->place, name->text, names.v, names.n,
-		     _("there is no secret '%s' under `secrets`; add it there, as %s: {generate: 32}"), name->text,
+		     _("the secret '%s' must be declared under `secrets`, as %s: {generate: 32}"), name->text,
 		     name->text);
 }
 
@@ -314,47 +314,76 @@ static void check_component(const struct service *service, struct service_compon
 	check_update(component, diag);
 }
 
-/* States of a depth-first walk. */
-enum visit { UNSEEN, ON_PATH, SEEN };
+/* A depth-first walk over required links. */
+struct walk {
+	const struct service *service;
+	struct diag *diag;
+	enum visit { UNSEEN, ON_PATH, SEEN } visits[SERVICE_MOST_COMPONENTS];
+	size_t path[SERVICE_MOST_COMPONENTS];
+	size_t depth;
+};
+
+/* The component that must be healthy first, or NULL: links that are optional or wrong make nobody wait. */
+static const struct service_component *required_component(const struct service *service,
+							  const struct service_component *component,
+							  const struct service_connect *connect)
+{
+	const struct recipe_link *link =
+	    component->recipe ? recipe_find_link(component->recipe, connect->item.name) : NULL;
+	const struct service_component *other;
+
+	if (!link || link->optional || !connect->component)
+		return NULL;
+	other = service_find_component(service, connect->component);
+	return other && other->recipe && recipe_find_interface(other->recipe, link->interface) ? other : NULL;
+}
+
+static void report_cycle(struct walk *walk, const struct service_connect *connect, size_t to)
+{
+	_cleanup_buf_ struct buf ring = { 0 };
+	size_t i = 0;
+
+	while (walk->path[i] != to)
+		i++;
+	for (; i < walk->depth; i++)
+		buf_printf(&ring, "%s → ", walk->service->components[walk->path[i]].item.name);
+	diag_error(
+	    walk->diag, &connect->item.node->place,
+	    _("these components wait for each other to start: %s%s; one of the links must be optional in its recipe"),
+	    buf_text(&ring), walk->service->components[to].item.name);
+}
+
+static void visit(struct walk *walk, size_t at)
+{
+	const struct service_component *component = &walk->service->components[at];
+
+	walk->visits[at] = ON_PATH;
+	walk->path[walk->depth++] = at;
+	for (size_t i = 0; i < component->n_connect; i++) {
+		const struct service_component *other =
+		    required_component(walk->service, component, &component->connect[i]);
+		size_t to = other ? (size_t)(other - walk->service->components) : 0;
+
+		if (other && walk->visits[to] == UNSEEN)
+			visit(walk, to);
+		else if (other && walk->visits[to] == ON_PATH)
+			report_cycle(walk, &component->connect[i], to);
+	}
+	walk->depth--;
+	walk->visits[at] = SEEN;
+}
 
 /*
  * A consumer starts after its provider is healthy: components that require each other in a ring would never start. Each
  * ring is reported once, at the connection that closes it.
  */
-static void visit(const struct service *service, size_t at, enum visit *visits, struct diag *diag)
-{
-	const struct service_component *component = &service->components[at];
-
-	visits[at] = ON_PATH;
-	for (size_t i = 0; i < component->n_connect; i++) {
-		const struct service_connect *connect = &component->connect[i];
-		const struct recipe_link *link =
-		    component->recipe ? recipe_find_link(component->recipe, connect->item.name) : NULL;
-		const struct service_component *other =
-		    connect->component ? service_find_component(service, connect->component) : NULL;
-		size_t to = other ? (size_t)(other - service->components) : 0;
-
-		if (!link || link->optional || !other || visits[to] == SEEN)
-			continue;
-		if (visits[to] == UNSEEN)
-			visit(service, to, visits, diag);
-		else
-			diag_error(diag, &connect->item.node->place,
-				   _("'%s' needs '%s', which needs '%s' before it can start; make one of the links "
-				     "optional in "
-				     "its recipe"),
-				   component->item.name, other->item.name, component->item.name);
-	}
-	visits[at] = SEEN;
-}
-
 static void check_cycles(const struct service *service, struct diag *diag)
 {
-	_cleanup_(freep) enum visit *visits = xcalloc(service->n_components, sizeof(*visits));
+	struct walk walk = { .service = service, .diag = diag };
 
 	for (size_t i = 0; i < service->n_components; i++)
-		if (visits[i] == UNSEEN)
-			visit(service, i, visits, diag);
+		if (walk.visits[i] == UNSEEN)
+			visit(&walk, i);
 }
 
 /* Says nothing when a recipe could not be read: its component may be the one that uses the secret. */

@@ -79,12 +79,18 @@ static json_t *ports_json(const struct service_component *component)
 	return json;
 }
 
+/* A whole number stays one, so that what is sent is already canonical. */
+static json_t *cpus_json(double cpus)
+{
+	return cpus == (double)(json_int_t)cpus ? json_integer((json_int_t)cpus) : json_real(cpus);
+}
+
 static json_t *body_json(const struct service *service, const struct service_component *component, const char *bundle)
 {
-	return json_pack("{s:s,s:s,s:O,s:o,s:o,s:o,s:I,s:f}", "recipe", component->recipe_name, "bundle", bundle,
+	return json_pack("{s:s,s:s,s:O,s:o,s:o,s:o,s:I,s:o}", "recipe", component->recipe_name, "bundle", bundle,
 			 "config", component->values, "links", links_json(service, component, true), "volumes",
 			 volumes_json(component), "ports", ports_json(component), "memory",
-			 (json_int_t)component->memory, "cpus", component->cpus);
+			 (json_int_t)component->memory, "cpus", cpus_json(component->cpus));
 }
 
 static const struct check *find_check(const struct check *checks, size_t n, const char *id)

@@ -84,7 +84,7 @@ void service_free(struct service *service)
 	document = service->document;
 	file = service->file;
 	schema_release(&service_schema, service);
-	yaml_free(document);
+	yaml_tree_free(document);
 	free(file);
 	free(service);
 }

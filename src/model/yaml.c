@@ -339,7 +339,7 @@ static int read_document(struct reader *reader, const char *text, size_t len)
 
 int yaml_parse(const char *file, const char *text, size_t len, struct diag *diag, struct yaml_document **ret)
 {
-	_cleanup_(yaml_freep) struct yaml_document *document = xcalloc(1, sizeof(*document));
+	_cleanup_(yaml_tree_freep) struct yaml_document *document = xcalloc(1, sizeof(*document));
 	struct reader reader = { .document = document, .diag = diag };
 	struct place whole = { .file = file, .length = 1 };
 	int r;
@@ -377,7 +377,7 @@ int yaml_load(const char *file, struct diag *diag, struct yaml_document **ret)
 	return yaml_parse(file, buf_text(&text), text.len, diag, ret);
 }
 
-void yaml_free(struct yaml_document *document)
+void yaml_tree_free(struct yaml_document *document)
 {
 	if (!document)
 		return;
@@ -393,9 +393,9 @@ void yaml_free(struct yaml_document *document)
 	free(document);
 }
 
-void yaml_freep(struct yaml_document **document)
+void yaml_tree_freep(struct yaml_document **document)
 {
-	yaml_free(*document);
+	yaml_tree_free(*document);
 }
 
 static const struct yaml_entry *find_entry(const struct yaml_node *node, const char *key)

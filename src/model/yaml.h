@@ -55,8 +55,9 @@ struct yaml_document {
 int yaml_load(const char *file, struct diag *diag, struct yaml_document **ret);
 /* As yaml_load, from memory; `file` is only a name. */
 int yaml_parse(const char *file, const char *text, size_t len, struct diag *diag, struct yaml_document **ret);
-void yaml_free(struct yaml_document *document);
-void yaml_freep(struct yaml_document **document);
+/* Not yaml_free: libyaml exports an internal function of that name, and ours would be called in its place. */
+void yaml_tree_free(struct yaml_document *document);
+void yaml_tree_freep(struct yaml_document **document);
 
 /* The value under a key of a mapping; NULL when it is absent, or `node` is NULL or no mapping. */
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
