@@ -163,10 +163,12 @@ int api_submit(const struct node_env *env, const struct api_submission *submissi
 {
 	_cleanup_(present_release) struct present present = { 0 };
 	_cleanup_json_ json_t *spec = json_copy(submission->spec);
-	int r = check_spec(env, submission->service, spec, err);
+	int r = present_read(env, submission->service, &present, err);
 
-	if (r == 0)
-		r = present_read(env, submission->service, &present, err);
+	if (r == 0) {
+		json_object_set_new(spec, "revision", json_integer((json_int_t)present.revision + 1));
+		r = check_spec(env, submission->service, spec, err);
+	}
 	if (r == 0)
 		r = api_secrets_write(env, submission->service, json_object_get(spec, "secrets"), submission->secrets,
 				      err);

@@ -85,13 +85,14 @@ static int read_links(json_t *object, struct plan_component *component, struct e
 
 static int read_place(json_t *object, struct plan_place *place, struct err *err)
 {
-	const char *host = NULL, *runtime = NULL, *key;
-	json_t *labels = NULL, *value;
+	json_t *host = NULL, *runtime = NULL, *labels = NULL, *value;
+	const char *key;
 
-	if (object && json_unpack(object, "{s?s?, s?s?, s?o}", "host", &host, "runtime", &runtime, "labels", &labels) < 0)
+	/* host and runtime are null when any will do. */
+	if (object && json_unpack(object, "{s?o, s?o, s?o}", "host", &host, "runtime", &runtime, "labels", &labels) < 0)
 		return err_set(err, EINVAL, _("place is not of the right shape"));
-	place->host = xstrdup(host);
-	place->runtime = xstrdup(runtime);
+	place->host = xstrdup(json_string_value(host));
+	place->runtime = xstrdup(json_string_value(runtime));
 	json_object_foreach(labels, key, value) {
 		if (!json_is_string(value))
 			return err_set(err, EINVAL, _("place.labels.%s must be a string"), key);
