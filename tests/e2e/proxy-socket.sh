@@ -10,10 +10,10 @@ front=${PROXY_PORT:-23490}
 one=$((front + 1)) two=$((front + 2)) fixed=$((front + 3))
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tt-proxy-XXXXXX")
 socket=$dir/socket
-passed=0 failed=0 pids=
+passed=0 failed=0 pids='' wrk='' download=''
 
 finish() {
-	for pid in $pids; do
+	for pid in $pids $wrk $download; do
 		kill "$pid" 2>/dev/null || :
 	done
 	wait
@@ -129,6 +129,7 @@ until_is "one session is left" "leaving web/web-2.1 sessions=1|reload=0 settled=
 is "only the first answers" "one " "$(who)"
 until_is "no session is left" "leaving web/web-2.1 sessions=0|reload=0 settled=1|" run_sync web "$first" "$second,drain"
 wait "$download" || :
+download=
 is "the download is whole" "200 20" "$(cat "$dir/download.result")"
 is "the drain is undone" "ready web/web-2.1|reload=0 settled=1|" "$(sync_now web "$first" "$second")"
 until_is "both answer again" "one two " who
@@ -142,6 +143,7 @@ run_sync web "$first" >"$dir/sync"
 is "a server with a session is not removed" 0 "$(grep -c '^remove' "$dir/sync" || :)"
 until_is "it waits for its session" "leaving web/web-2.1 sessions=1 removing|reload=0 settled=1|" run_sync web "$first"
 wait "$download" || :
+download=
 is "this download is whole too" "200 20" "$(cat "$dir/download.result")"
 until_is "then it is removed, and all is done" "reload=0 settled=1|" run_sync web "$first"
 is "it is gone" "" "$(row web-2.1)"
@@ -162,6 +164,7 @@ is "an unknown backend asks for a reload" "missing nothing|reload=1 settled=0|" 
 is "a name that breaks out is not sent" 1 "$(sync_now web 'web-1.1;shutdown=127.0.0.1:80' | grep -c 'does not take')"
 
 wait "$wrk" || :
+wrk=
 is "no request failed under load" 0 "$(grep -cE 'Non-2xx|Socket errors' "$dir/wrk" || :)"
 requests=$(awk '/requests in/ { print $1 }' "$dir/wrk")
 is "there was load" yes "$([ "${requests:-0}" -gt 1000 ] && echo yes || echo "only ${requests:-0} requests")"
