@@ -9,6 +9,7 @@
 build=$(cd "${1:-$(dirname "$0")/../../build}" && pwd) || exit 1
 loop=$build/tests/e2e/consul-loop
 
+# shellcheck disable=SC2317  # it is called through wait_for
 # last FILE PATTERN: the last line of it fits the pattern (of grep -E).
 last() {
 	tail -n 1 "$TMP/$1.log" | grep -qE "$2"
@@ -37,6 +38,7 @@ processor_ms() {
 	echo $(((stat[11] + stat[12]) * 10))
 }
 
+# shellcheck disable=SC2119  # no more arguments for it
 start_consul
 
 echo "-- the blocking client"
@@ -99,6 +101,7 @@ curl -sS -X PUT "$CONSUL_URL/v1/session/destroy/$session" >/dev/null
 soon "the holder learns that its session was destroyed" 5 two '^(lost|elected)'
 case_begin "somebody is elected again after the lock-delay"
 sleep 2
+# shellcheck disable=SC2317  # as above
 elected() {
 	[ "$(($(lines two ^elected) + $(lines three ^elected) - $(lines two ^lost) - $(lines three ^lost)))" -eq 1 ]
 }
@@ -118,7 +121,7 @@ equal "and told once" $((losses + 1)) "$(lines two ^lost)"
 run_consul
 wait_for 30 consul_ready
 soon "and held again after Consul is back" 15 two '^elected'
-kill -KILL "$two_pid"
+end_process "$two_pid" KILL
 start_process four "$loop" lock "$CONSUL_URL" leader four
 soon "a killed holder's lock is taken over when its session ends" 35 four '^elected'
 end_process "$pid"
