@@ -115,17 +115,18 @@ char *consul_encode_txn(const struct consul_op *ops, size_t n)
 	return dump(list);
 }
 
-static json_t *encode_check(const struct consul_check_spec *check)
+/* A check on its own, or one of a registration: Consul has two names for the id, and refuses a name it does not know.
+ */
+static json_t *encode_check(const struct consul_check_spec *check, bool alone)
 {
 	enum consul_status status = check->status ? check->status : CONSUL_CRITICAL;
 	json_t *json = json_object();
 
-	/* The two endpoints have a name each for it and ignore the other's. */
-	set_text(json, "ID", check->id);
-	set_text(json, "CheckID", check->id);
+	set_text(json, alone ? "ID" : "CheckID", check->id);
 	set_text(json, "Name", check->name ? check->name : check->id);
 	set_text(json, "Notes", check->notes);
-	set_text(json, "ServiceID", check->service_id);
+	if (alone)
+		set_text(json, "ServiceID", check->service_id);
 	set_text(json, "Status", consul_status_name(status));
 	if (check->kind == CONSUL_CHECK_TTL)
 		set_duration(json, "TTL", check->ttl_ms);
@@ -140,7 +141,7 @@ static json_t *encode_check(const struct consul_check_spec *check)
 
 char *consul_encode_check(const struct consul_check_spec *check)
 {
-	return dump(encode_check(check));
+	return dump(encode_check(check, true));
 }
 
 static json_t *encode_tags(const struct strv *tags)
@@ -179,7 +180,7 @@ char *consul_encode_registration(const struct consul_registration *registration)
 	json_object_set_new(json, "Tags", encode_tags(registration->tags));
 	json_object_set_new(json, "Meta", encode_meta(registration->meta));
 	for (size_t i = 0; i < registration->n_checks; i++)
-		json_array_append_new(checks, encode_check(&registration->checks[i]));
+		json_array_append_new(checks, encode_check(&registration->checks[i], false));
 	json_object_set_new(json, "Checks", checks);
 	return dump(json);
 }

@@ -113,6 +113,7 @@ static const struct {
 	{ "Unknown service", ENOENT },
 	{ "UUID must be", EINVAL },
 	{ "Invalid Session TTL", EINVAL },
+	{ "boolean expression evaluator", EINVAL },
 };
 
 static int status_code(int status, const char *text)

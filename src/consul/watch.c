@@ -20,12 +20,14 @@
 
 /*
  * Two guards against keeping Consul and us busy. Answers at once that say nothing new are a fault, of Consul or of a
- * proxy before it: after a few, wait longer and longer. A storm of real changes is taken in portions.
+ * proxy before it: after a few, wait longer and longer. In a storm of real changes a short pause lets several of them
+ * come in one answer.
  */
 #define MOST_IDLE_REPLIES 10
 #define AT_ONCE_MS 500
 #define STORM_REPLIES 25
 #define STORM_WINDOW_MS 250
+#define STORM_PAUSE_MS 5
 
 struct consul_watch {
 	struct http_loop *loop;
@@ -105,7 +107,7 @@ static int64_t pause_ms(struct consul_watch *watch, bool news)
 		watch->window_start_ms = now;
 		watch->window_replies = 0;
 	}
-	return ++watch->window_replies > STORM_REPLIES ? watch->window_start_ms + STORM_WINDOW_MS - now : 0;
+	return ++watch->window_replies > STORM_REPLIES ? STORM_PAUSE_MS : 0;
 }
 
 /* An index that goes backwards means that Consul's state is another one (restored, or restarted without its data). */

@@ -130,10 +130,12 @@ start_process() {
 
 # end_process PID [SIGNAL [SECONDS]]: sends it (TERM), waits (10), then KILL. Waits until it is gone.
 end_process() {
-	kill -"${2:-TERM}" "$1" 2>/dev/null
-	kill -CONT "$1" 2>/dev/null
-	wait_for "${3:-10}" gone_or_zombie "$1" || kill -KILL "$1" 2>/dev/null
-	wait "$1" 2>/dev/null
+	{ # bash's own "Killed" is no news
+		kill -"${2:-TERM}" "$1"
+		kill -CONT "$1"
+		wait_for "${3:-10}" gone_or_zombie "$1" || kill -KILL "$1"
+		wait "$1"
+	} 2>/dev/null
 	return 0
 }
 

@@ -449,6 +449,32 @@ static void test_encode_txn(void **state)
 				  "{\"KV\":{\"Verb\":\"delete\",\"Key\":\"b\"}}]");
 }
 
+/* Consul 1.8 refuses names that it does not know, and these two differ. */
+static void test_encode_check(void **state)
+{
+	struct consul_check_spec check = { CONSUL_CHECK_TTL, "a", .ttl_ms = 1500, .service_id = "s" };
+	_cleanup_(freep) char *text = consul_encode_check(&check);
+
+	(void)state;
+	assert_string_equal(text, "{\"ID\":\"a\",\"Name\":\"a\",\"ServiceID\":\"s\",\"Status\":\"critical\","
+				  "\"TTL\":\"1500ms\"}");
+}
+
+static void test_encode_registration(void **state)
+{
+	struct consul_check_spec check = {
+		CONSUL_CHECK_TCP, "a", "n", "192.0.2.1:80", .interval_ms = 2000, .status = CONSUL_PASSING,
+		.service_id = "s"
+	};
+	struct consul_registration web = { .id = "web-1", .name = "web", .port = 80, .checks = &check, .n_checks = 1 };
+	_cleanup_(freep) char *text = consul_encode_registration(&web);
+
+	(void)state;
+	assert_string_equal(text, "{\"ID\":\"web-1\",\"Name\":\"web\",\"Port\":80,\"Tags\":[],\"Meta\":{},"
+				  "\"Checks\":[{\"CheckID\":\"a\",\"Name\":\"n\",\"Status\":\"passing\","
+				  "\"TCP\":\"192.0.2.1:80\",\"Interval\":\"2000ms\"}]}");
+}
+
 static void test_encode_update_cuts_between_characters(void **state)
 {
 	char output[4100];
@@ -508,6 +534,8 @@ int main(void)
 		cmocka_unit_test(test_reply_errors),
 		cmocka_unit_test(test_kv_path),
 		cmocka_unit_test(test_encode_txn),
+		cmocka_unit_test(test_encode_check),
+		cmocka_unit_test(test_encode_registration),
 		cmocka_unit_test(test_encode_update_cuts_between_characters),
 		cmocka_unit_test(test_encode_output_that_is_not_utf8),
 	};
