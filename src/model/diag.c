@@ -9,7 +9,7 @@
 
 struct diag_source {
 	char *file;
-	char *text; /* NULL: never read */
+	char *text; /* len bytes; NULL: never read */
 	size_t len;
 };
 
@@ -32,7 +32,8 @@ void diag_source(struct diag *diag, const char *file, const char *text, size_t l
 	}
 	if (source->text || !text)
 		return;
-	source->text = xstrndup(text, len);
+	source->text = xmalloc(len); /* not a string: it may be what is no text at all */
+	memcpy(source->text, text, len);
 	source->len = len;
 }
 
