@@ -84,7 +84,7 @@ void diag_warning(struct diag *diag, const struct place *place, const char *form
 void diag_unknown(struct diag *diag, const struct place *place, const char *word, const char *const *candidates,
 		  size_t n, const char *format, ...)
 {
-	const char *meant = text_suggest(word, candidates, n);
+	const char *meant = diag->n_errors < DIAG_MOST ? text_suggest(word, candidates, n) : NULL;
 	_cleanup_(freep) char *sentence = NULL;
 	va_list ap;
 
