@@ -303,7 +303,10 @@ static int make_layer(void *data, struct err *err)
 	w->root_fd = open(w->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (w->root_fd < 0)
 		return err_errno(err, errno, _("Cannot open %s"), w->root);
-	r = fill_tree(w, err);
+	if (needs_programs(w->build->recipe))
+		r = sandbox_furnish(w->dir, err);
+	if (r == 0)
+		r = fill_tree(w, err);
 	return r < 0 ? r : pack_layer(w, since, err);
 }
 
