@@ -2,6 +2,9 @@
 /*
  * Mustache (the public specification, without lambdas and inheritance), without HTML escaping: {{x}}, {{{x}}} and
  * {{&x}} are the same, as configuration files are not HTML.
+ *
+ * False is only what the specification calls so: false, null, a missing name and an empty list. "" and 0 are true.
+ * Errors of both steps carry file, line and column (in characters, from 1) of the tag that is at fault.
  */
 #ifndef TEPUY_TEMPLATE_TEMPLATE_H
 #define TEPUY_TEMPLATE_TEMPLATE_H
@@ -19,13 +22,22 @@ int template_parse(const char *name, const char *text, size_t len, struct templa
 void template_free(struct template *t);
 void template_freep(struct template **t);
 
-/* Gives a partial's text (owned by the caller of the callback) or NULL when there is none. */
+/* Gives a partial's text (owned by the caller of the callback) or NULL when there is none, which renders as nothing. */
 typedef char *(*template_partial_fn)(void *data, const char *name);
 
-/* Renders with `context` (borrowed). `partial` may be NULL. Output is capped at 16 MiB (-EFBIG). */
+/*
+ * Renders with `context` (borrowed), appending to `out`, which is as it was on failure. `partial` may be NULL. Output
+ * is capped at 16 MiB (-EFBIG), sections and partials at 128 levels and all work at a million steps (-ELOOP). A list
+ * or an object where text should be is -EINVAL.
+ */
 int template_render(const struct template *t, json_t *context, template_partial_fn partial, void *data, struct buf *out,
-                    struct err *err);
-/* Dotted names that the template uses, outermost sections first: for lint. */
+		    struct err *err);
+
+/* Dotted names that the template uses, each once, in order (a section before what is in it): for lint. */
 void template_names(const struct template *t, struct strv *ret);
+
+/* As template_names, each use with its place; `depth` counts the sections around it (0: the name is a root's). */
+typedef void (*template_name_fn)(void *data, const char *name, int line, int column, int depth);
+void template_each_name(const struct template *t, template_name_fn fn, void *data);
 
 #endif

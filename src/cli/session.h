@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A command in a node, with our own standard input and output as its own: POST /v1/exec, upgraded to frames. */
+#ifndef TEPUY_CLI_SESSION_H
+#define TEPUY_CLI_SESSION_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+
+struct session {
+	const char *socket; /* of the agent */
+	const char *target;
+	char *const *argv;
+	size_t argc;
+	bool tty;         /* a terminal in the node; ours, if there is one, goes raw meanwhile */
+	bool interactive; /* our standard input goes to the command */
+};
+
+/* Runs it to its end. The command's exit status, 128+n when signal n ended us, or -errno. */
+int session_run(const struct session *session, struct err *err);
+
+#endif

@@ -1,0 +1,1 @@
+{{config.title}} {{#links.database.nodes}}{{address}}{{/links.database.nodes}}
