@@ -443,6 +443,7 @@ static void collecting_waits_for_no_builder(void **state)
 	_cleanup_strv_ struct strv keep = { 0 };
 	_cleanup_(closep) int lock = store_lock(f->store, STORE_SHARED, NULL);
 
+	assert_true(lock >= 0);
 	assert_int_equal(image_collect(f->store, &keep, NULL), -EBUSY);
 	assert_true(bundle_present(f->store, f->bundle));
 }
@@ -469,6 +470,7 @@ static void a_living_builders_work_is_left_alone(void **state)
 	_cleanup_(closep) int lock = store_build_lock(f->store, "0123", true, NULL);
 	struct image image = { 0 };
 
+	assert_true(lock >= 0);
 	scratch_directory(f->dir, "store/build/0123", 0755);
 	assert_int_equal(image_build(f->store, &recipe, -1, 0, &image, NULL), 0);
 	assert_int_equal(access(work, F_OK), 0);
