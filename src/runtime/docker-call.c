@@ -47,7 +47,8 @@ char *docker_path(struct docker *docker, const char *path)
 
 int docker_away(const struct docker *docker, int code, struct err *err)
 {
-	if (code == -ECONNREFUSED || code == -EACCES || code == -ENOTCONN) {
+	/* No socket at all must not look like a container that is absent, which is fine to stop or to remove. */
+	if (code == -ECONNREFUSED || code == -EACCES || code == -ENOENT) {
 		if (access(docker->socket, F_OK) == 0 && access(docker->socket, W_OK) < 0)
 			return err_set(err, EACCES,
 				       _("Docker's socket %s may not be used by this user; be root or in group docker"),

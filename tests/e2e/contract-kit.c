@@ -54,7 +54,8 @@ void kit_add_layer(struct kit *kit, struct image *image, const char *name)
 
 	image->layers = xreallocarray(image->layers, image->n_layers + 1, sizeof(*image->layers));
 	layer = &image->layers[image->n_layers++];
-	expect(fs_read(sum, 256, &text, NULL) == 0 && text.len >= 64, "the layers were made", NULL);
+	if (fs_read(sum, 256, &text, NULL) < 0 || text.len < 64)
+		expect(false, "the layers were made", NULL);
 	*layer = (struct image_layer){ .sha256 = xstrndup(buf_text(&text), 64),
 				       .path = xasprintf("%s/%s.tar", kit->dir, name) };
 }

@@ -77,7 +77,8 @@ static bool listed(struct kit *kit, const char *id, struct runtime_node *ret)
 	size_t n = 0;
 	bool found = false;
 
-	expect(kit->rt->ops->list(kit->rt, &nodes, &n, NULL) == 0, "list works", NULL);
+	if (kit->rt->ops->list(kit->rt, &nodes, &n, NULL) < 0)
+		expect(false, "list works", NULL);
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(nodes[i].id, id)) {
 			found = true;
