@@ -139,7 +139,7 @@ bool may_drain(struct work *work, struct group *group, const struct node *node, 
 
 	if (!current)
 		return false;
-	if (old->lost || !old->host)
+	if (!old->host)
 		return true;
 	if (node->out)
 		return ready_to_start(current);
