@@ -128,11 +128,11 @@ int cli_read_hidden(struct cli *cli, const char *prompt, char **ret, struct err 
 
 	if (!cli->person)
 		return err_set(err, ENOTTY, _("There is no terminal to ask on for %s"), prompt);
-	fprintf(cli->err, "%s: ", prompt);
-	fflush(cli->err);
 	r = terminal_set(TERMINAL_HIDDEN, err);
 	if (r < 0)
 		return r;
+	fprintf(cli->err, "%s: ", prompt);
+	fflush(cli->err);
 	r = read_line(ret);
 	terminal_restore();
 	fputc('\n', cli->err);

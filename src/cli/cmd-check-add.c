@@ -33,15 +33,6 @@ static const char *find_kind(const struct arguments *args, struct err *err)
 	return found;
 }
 
-static json_t *argv_json(const struct arguments *args)
-{
-	json_t *argv = json_array();
-
-	for (size_t i = args->argv; i < args->words.n; i++)
-		json_array_append_new(argv, json_string(args->words.v[i]));
-	return argv;
-}
-
 static void set_text(json_t *check, const char *key, const char *text)
 {
 	if (text)
@@ -55,9 +46,14 @@ static void set_duration(json_t *check, const struct arguments *args, const char
 }
 
 /* The check as docs/api.md has it; what was not given is left to the agent's defaults. */
-static json_t *make_check(const struct arguments *args, const char *kind)
+static json_t *make_check(const struct arguments *args, const char *kind, struct err *err)
 {
-	json_t *check = json_pack("{s:s}", "kind", kind);
+	json_t *check = json_pack("{s:s}", "kind", kind), *argv = NULL;
+
+	if (!strcmp(kind, "exec") && !(argv = json_words(&args->words, args->argv, err))) {
+		json_decref(check);
+		return NULL;
+	}
 
 	if (!strcmp(kind, "http"))
 		set_text(check, "path", arguments_text(args, "http", NULL));
@@ -65,8 +61,8 @@ static json_t *make_check(const struct arguments *args, const char *kind)
 		set_text(check, "port", arguments_text(args, "port", NULL));
 	if (!strcmp(kind, "tcp"))
 		set_text(check, "port", arguments_text(args, "tcp", NULL));
-	if (!strcmp(kind, "exec"))
-		json_object_set_new(check, "argv", argv_json(args));
+	if (argv)
+		json_object_set_new(check, "argv", argv);
 	set_duration(check, args, "ttl");
 	set_duration(check, args, "interval");
 	set_duration(check, args, "timeout");
@@ -93,14 +89,15 @@ static int check_usage(const struct arguments *args, const char *kind, struct er
 	return 0;
 }
 
-static enum status add(struct cli *cli, const struct arguments *args, const struct target *target, const char *kind)
+static enum status add(struct cli *cli, const struct arguments *args, const struct target *target, json_t *check)
 {
-	_cleanup_json_ json_t *body =
-	    json_pack("{s:s?, s:o}", "id", arguments_text(args, "id", NULL), "check", make_check(args, kind));
+	_cleanup_json_ json_t *body = json_pack("{s:s?, s:O}", "id", arguments_text(args, "id", NULL), "check", check);
 	_cleanup_(freep) char *path = xasprintf("/v1/check/%s", target->text), *id = NULL;
 	_cleanup_json_ json_t *answer = NULL;
 	_cleanup_err_ struct err err = ERR_INIT;
 
+	if (!body)
+		return cli_usage(cli, _("The name of the check is not text in UTF-8"));
 	if (api_call(cli->api, "PUT", path, body, &answer, &err) < 0)
 		return cli_failed(cli, &err);
 	if (arguments_has(args, "json")) {
@@ -118,10 +115,12 @@ static int run(struct cli *cli, const struct arguments *args)
 	_cleanup_target_ struct target target = { 0 };
 	_cleanup_err_ struct err err = ERR_INIT;
 	const char *kind = find_kind(args, &err);
+	_cleanup_json_ json_t *check = NULL;
 
-	if (!kind || check_usage(args, kind, &err) < 0 || target_parse(args->words.v[0], &target, &err) < 0)
+	if (!kind || check_usage(args, kind, &err) < 0 || target_parse(args->words.v[0], &target, &err) < 0 ||
+	    !(check = make_check(args, kind, &err)))
 		return cli_usage(cli, "%s", err_text(&err));
-	return add(cli, args, &target, kind);
+	return add(cli, args, &target, check);
 }
 
 static const struct command_option options[] = {

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/session.h"
 #include "cli/target.h"
 
@@ -12,12 +13,14 @@ static int run(struct cli *cli, const struct arguments *args)
 {
 	bool terminals = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	_cleanup_target_ struct target target = { 0 };
-	struct session session = { .socket = cli->socket, .argv = args->words.v + 1, .argc = args->words.n - 1 };
+	struct session session = { .socket = cli->socket };
 	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_json_ json_t *argv = NULL;
 	int r;
 
-	if (target_parse(args->words.v[0], &target, &err) < 0)
+	if (target_parse(args->words.v[0], &target, &err) < 0 || !(argv = json_words(&args->words, 1, &err)))
 		return cli_usage(cli, "%s", err_text(&err));
+	session.argv = argv;
 	session.target = target.text;
 	session.tty = arguments_has(args, "tty");
 	session.interactive = arguments_has(args, "interactive");

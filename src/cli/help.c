@@ -32,7 +32,8 @@ static void add_row(struct buf *to, const char *left, size_t width, const char *
 
 static char *command_usage(const struct command *command)
 {
-	return xasprintf("%s%s%s", command->name, command->usage ? " " : "", command->usage ? command->usage : "");
+	return xasprintf("%s%s%s%s", command->name, command->options ? _(" [OPTION]…") : "", command->usage ? " " : "",
+			 command->usage ? command->usage : "");
 }
 
 static void add_commands(struct buf *to, bool (*wanted)(const struct command *command, const void *data),

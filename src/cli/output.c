@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cli/output.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 #include <wchar.h>
 
 #include "base/clock.h"
+#include "base/i18n.h"
 #include "base/text.h"
 
 /* The next character of UTF-8; a byte that is none counts as one character. Returns its length. */
@@ -117,6 +119,20 @@ char *output_time(int64_t ms)
 char *output_since(int64_t ms)
 {
 	return ms > 0 ? text_ago(clock_realtime_ms() - ms) : xstrdup("");
+}
+
+json_t *json_words(const struct strv *words, size_t first, struct err *err)
+{
+	json_t *array = json_array();
+
+	for (size_t i = first; i < words->n; i++) {
+		if (json_array_append_new(array, json_string(words->v[i])) == 0)
+			continue;
+		json_decref(array);
+		err_set(err, EINVAL, _("A word of the command is not text in UTF-8"));
+		return NULL;
+	}
+	return array;
 }
 
 void output_json(FILE *to, const json_t *json)

@@ -9,6 +9,8 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/err.h"
+#include "base/strv.h"
 #include "model/canonical.h"
 
 enum colour { PLAIN, GREEN, YELLOW, RED, DIM, BOLD };
@@ -34,5 +36,7 @@ void output_json_line(FILE *to, const json_t *json);
 const char *json_text(const json_t *object, const char *key);
 int64_t json_number(const json_t *object, const char *key);
 bool json_flag(const json_t *object, const char *key);
+/* The words from `first` on as an array; NULL with -EINVAL in `err` when one is not UTF-8, which JSON cannot carry. */
+json_t *json_words(const struct strv *words, size_t first, struct err *err);
 
 #endif

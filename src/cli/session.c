@@ -2,7 +2,6 @@
 #include "cli/session.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -50,14 +49,13 @@ static int dial(const char *socket_path, struct err *err)
 
 static char *request_body(const struct session *session)
 {
-	json_t *argv = json_array(), *body;
 	int rows, columns;
+	json_t *body;
 	char *text;
 
-	for (size_t i = 0; i < session->argc; i++)
-		json_array_append_new(argv, json_string(session->argv[i]));
 	terminal_size(&rows, &columns);
-	body = json_pack("{s:o, s:b, s:i, s:i}", "argv", argv, "tty", session->tty, "rows", rows, "columns", columns);
+	body = json_pack("{s:O, s:b, s:i, s:i}", "argv", session->argv, "tty", session->tty, "rows", rows, "columns",
+			 columns);
 	text = json_dumps(body, JSON_COMPACT);
 	json_decref(body);
 	return text;

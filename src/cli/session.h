@@ -3,16 +3,15 @@
 #ifndef TEPUY_CLI_SESSION_H
 #define TEPUY_CLI_SESSION_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "base/strv.h"
 
 struct session {
 	const char *socket; /* of the agent */
 	const char *target;
-	char *const *argv;
-	size_t argc;
+	const json_t *argv;
 	bool tty;         /* a terminal in the node; ours, if there is one, goes raw meanwhile */
 	bool interactive; /* our standard input goes to the command */
 };
