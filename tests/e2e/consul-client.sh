@@ -126,4 +126,6 @@ start_process four "$loop" lock "$CONSUL_URL" leader four
 soon "a killed holder's lock is taken over when its session ends" 35 four '^elected'
 end_process "$pid"
 
+refuse "no sanitizer found anything" grep -l 'Sanitizer' "$TMP"/*.log
+
 finish

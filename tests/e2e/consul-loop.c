@@ -95,7 +95,7 @@ static void *write_all(void *data)
 		 */
 		while (latency->seen != (uint64_t)i)
 			usleep(200);
-		usleep(3000);
+		usleep(15000);
 	}
 	return NULL;
 }

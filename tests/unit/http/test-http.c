@@ -118,6 +118,15 @@ static void test_body_over_the_cap(void **state)
 	assert_int_equal(err.code, EFBIG);
 }
 
+static void test_body_over_the_cap_by_its_last_byte(void **state)
+{
+	struct http_request request = { .method = "GET", .path = "/bytes/300000", .most = 299999 };
+	struct http_reply reply = { 0 };
+
+	(void)state;
+	assert_int_equal(send_to(server.base, NULL, &request, &reply, NULL), -EFBIG);
+}
+
 static void test_body_at_the_cap(void **state)
 {
 	_cleanup_(http_reply_release) struct http_reply reply = { 0 };
@@ -376,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_trailing_slash_of_base),
 		cmocka_unit_test(test_line_break_in_token_is_refused),
 		cmocka_unit_test(test_body_over_the_cap),
+		cmocka_unit_test(test_body_over_the_cap_by_its_last_byte),
 		cmocka_unit_test(test_body_at_the_cap),
 		cmocka_unit_test(test_sink_takes_the_body),
 		cmocka_unit_test(test_sink_error_ends_it),
