@@ -3,11 +3,18 @@
 #define TEPUY_AGENT_AGENT_H
 
 struct agent_options {
-	const char *socket, *state_dir, *consul, *consul_token_file, *runtime, *runtime_endpoint, *address, *name;
-	int log_level;
+	const char *socket;            /* NULL: /run/tepuy/agent.sock */
+	const char *state_dir;         /* NULL: /var/lib/tepuy */
+	const char *consul;            /* NULL: http://127.0.0.1:8500 */
+	const char *consul_token_file; /* NULL: no token */
+	const char *runtime;           /* NULL: the first that is there */
+	const char *runtime_endpoint;  /* NULL: the driver's default */
+	const char *address;           /* of this host for the others; NULL: what Consul advertises */
+	const char *name;              /* of this host; NULL: Consul's node name */
+	int log_level;                 /* enum log_level; 0: info */
 };
 
-/* Runs the agent until a signal ends it. Returns an exit status. */
+/* Runs the host's agent until SIGTERM or SIGINT. Logs why it cannot. Returns an exit status. */
 int agent_main(const struct agent_options *options);
 
 #endif

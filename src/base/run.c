@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -35,6 +36,8 @@ static void child_main(struct run *run, int in, int out, int report)
 
 	setpgid(0, 0);
 	reset_signals();
+	/* Libraries open descriptors without close-on-exec; in_child may still mark what it wants to hand on. */
+	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		r = -errno;
 	for (size_t i = 0; r == 0 && i < run->env.n; i++)

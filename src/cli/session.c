@@ -16,9 +16,9 @@
 #include "base/i18n.h"
 #include "base/text.h"
 #include "cli/api.h"
-#include "cli/frame.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
+#include "runtime/frame.h"
 
 enum { CHUNK = 16384, MOST_HEAD = 65536, MOST_WAITING = 1 << 18 };
 
@@ -167,11 +167,11 @@ static void take_input(struct link *link)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n > 0) {
-		frame_add(&link->out, FRAME_INPUT, chunk, (uint32_t)n);
+		frame_add(&link->out, FRAME_INPUT, chunk, (size_t)n);
 		return;
 	}
 	link->input_open = false;
-	frame_add(&link->out, FRAME_INPUT_END, NULL, 0);
+	frame_add(&link->out, FRAME_END_OF_INPUT, NULL, 0);
 }
 
 /* -EAGAIN: goes on; otherwise the end of the session. */
@@ -180,32 +180,26 @@ static int take_frame(const struct frame *frame, struct err *err)
 	int r = 0;
 
 	if (frame->type == FRAME_STDOUT || frame->type == FRAME_STDERR)
-		r = fs_write_all(frame->type == FRAME_STDOUT ? STDOUT_FILENO : STDERR_FILENO, frame->data, frame->len);
+		r = fs_write_all(frame->type == FRAME_STDOUT ? STDOUT_FILENO : STDERR_FILENO, frame->bytes, frame->len);
 	if (r < 0)
 		return err_errno(err, -r, _("Cannot write the output"));
 	if (frame->type != FRAME_EXIT)
 		return -EAGAIN;
-	r = frame_exit_status(frame);
-	return r < 0 ? err_set(err, EPROTO, _("The agent sent an exit status that is none")) : r;
+	return (int)frame_exit(frame);
 }
 
 static int take_frames(struct link *link, struct err *err)
 {
 	struct frame frame;
-	size_t at = 0;
-	int r, n;
+	int r;
 
-	for (;;) {
-		n = frame_next(link->in.data + at, link->in.len - at, &frame, err);
-		if (n <= 0) {
-			buf_consume(&link->in, at);
-			return n < 0 ? n : -EAGAIN;
-		}
-		at += (size_t)n;
+	while ((r = frame_peek(&link->in, &frame)) > 0) {
 		r = take_frame(&frame, err);
+		frame_drop(&link->in, &frame);
 		if (r != -EAGAIN)
 			return r;
 	}
+	return r < 0 ? err_set(err, EPROTO, _("The agent sent what is no frame of a session")) : -EAGAIN;
 }
 
 static int flush(struct link *link)
@@ -259,7 +253,7 @@ static int converse(const struct session *session, struct link *link, struct err
 
 	link->input_open = session->interactive;
 	if (!session->interactive)
-		frame_add(&link->out, FRAME_INPUT_END, NULL, 0);
+		frame_add(&link->out, FRAME_END_OF_INPUT, NULL, 0);
 	if (session->tty && session->interactive && isatty(STDIN_FILENO))
 		r = terminal_set(TERMINAL_RAW, err);
 	link->signals = open_signals();

@@ -6,6 +6,7 @@
 #ifndef TEPUY_HTTP_HTTP_H
 #define TEPUY_HTTP_HTTP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -13,8 +14,15 @@
 
 struct http; /* a kept-alive connection to one server */
 
+/* Files (PEM) for https. NULL: the system's authorities, no certificate of our own. */
+struct http_tls {
+	const char *ca_file, *cert_file, *key_file;
+};
+
 /* `base` is "http://127.0.0.1:8500" or "unix:/run/docker.sock". `token` (may be NULL) is sent as X-Consul-Token. */
 struct http *http_new(const char *base, const char *token);
+/* For https requests from now on; the paths are copied, NULL puts the system's certificates back. */
+void http_set_tls(struct http *http, const struct http_tls *tls);
 void http_free(struct http *http);
 void http_freep(struct http **http);
 
@@ -29,18 +37,18 @@ struct http_request {
 	const char *content_type; /* NULL: application/json when there is a body */
 	const void *body;
 	size_t body_len;
-	http_source source;       /* instead of body; sent chunked */
+	http_source source; /* instead of body; sent chunked */
 	void *source_data;
-	int64_t timeout_ms;       /* whole request; 0: 30 s; negative: none (streams) */
-	size_t most;              /* bytes of the reply's body accepted (0: 64 MiB); -EFBIG beyond */
-	http_sink sink;           /* takes the body of a 2xx reply instead of reply.body */
+	int64_t timeout_ms; /* whole request; 0: 30 s; negative: none (streams) */
+	size_t most;        /* bytes of the reply's body accepted (0: 64 MiB); -EFBIG beyond */
+	http_sink sink;     /* takes the body of a 2xx reply instead of reply.body */
 	void *sink_data;
 };
 
 struct http_reply {
-	int status;        /* 200 … */
-	struct buf body;   /* NUL behind it */
-	uint64_t index;    /* X-Consul-Index, 0 when absent */
+	int status;      /* 200 … */
+	struct buf body; /* NUL behind it */
+	uint64_t index;  /* X-Consul-Index, 0 when absent */
 };
 
 /* 0 whatever the status; -errno when no reply came: -ECONNREFUSED, -ENOENT (no socket), -ETIMEDOUT, -ECONNRESET … */

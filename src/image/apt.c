@@ -96,8 +96,10 @@ static int add_host_options(struct buf *conf, struct err *err)
 
 	strv_add_all(&run.argv, "apt-config", "dump", NULL);
 	r = run_checked(&run, &output, err);
-	if (r < 0)
-		return err_wrap(err, _("Cannot read the host's apt configuration"));
+	if (r < 0) {
+		err_wrap(err, _("Cannot read the host's apt configuration"));
+		return r;
+	}
 	for (char *rest = output.data, *line; rest && (line = strsep(&rest, "\n"));)
 		if (option_travels(line))
 			buf_printf(conf, "%s\n", line);

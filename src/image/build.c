@@ -24,6 +24,7 @@ struct work {
 	const struct build *build;
 	struct sandbox sandbox;
 	char *dir, *root, *upper; /* of build/<key> */
+	struct strv lowers;       /* the base, unpacked: names in rootfs/, the thread's working directory */
 	int root_fd;
 	struct image_layer *ret;
 };
@@ -110,8 +111,10 @@ static int run_apt(struct work *w, const struct strv *argv, const char *suite, s
 
 	log_line(w, command);
 	status = sandbox_run(&w->sandbox, argv, &output, err);
+	if (status < 0)
+		err_wrap(err, _("Cannot install the packages of the recipe %s"), recipe);
 	if (status <= 0)
-		return status < 0 ? err_wrap(err, _("Cannot install the packages of the recipe %s"), recipe) : 0;
+		return status;
 	r = apt_explain(buf_text(&output), recipe, suite, err);
 	if (r == -ENOSPC)
 		return disk_full(w, err);
@@ -157,8 +160,10 @@ static int install(struct work *w, struct err *err)
 	r = base_sources(w->build->store, suite, &sources, err);
 	if (r == 0)
 		r = apt_prepare(&sources, apt, APT_INSIDE, err);
-	if (r < 0)
-		return err_wrap(err, _("Cannot install the packages of the recipe %s"), recipe->name);
+	if (r < 0) {
+		err_wrap(err, _("Cannot install the packages of the recipe %s"), recipe->name);
+		return r;
+	}
 	strv_add_all(&update, "apt-get", "-q", "update", NULL);
 	strv_add_all(&get, "apt-get", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confdef",
 		     "-o", "Dpkg::Options::=--force-confold", "install", "--", NULL);
@@ -177,9 +182,9 @@ static int run_step(struct work *w, size_t i, struct err *err)
 	log_line(w, command);
 	status = sandbox_run(&w->sandbox, argv, &output, err);
 	if (status < 0)
-		return err_wrap(err, _("Build step %zu of the recipe %s (%s)"), i + 1, w->build->recipe->name, command);
-	if (status == 0)
-		return 0;
+		err_wrap(err, _("Build step %zu of the recipe %s (%s)"), i + 1, w->build->recipe->name, command);
+	if (status <= 0)
+		return status;
 	if (strstr(buf_text(&output), "No space left on device"))
 		return disk_full(w, err);
 	return err_set(err, EIO,
@@ -249,7 +254,6 @@ static int fill_tree(struct work *w, struct err *err)
 static int mount_tree(struct work *w, struct err *err)
 {
 	const struct build *build = w->build;
-	_cleanup_strv_ struct strv lowers = { 0 };
 	int r = 0;
 
 	if (build->recipe->external) {
@@ -263,20 +267,20 @@ static int mount_tree(struct work *w, struct err *err)
 
 		r = store_rootfs(build->store, &build->base[i], &path, err);
 		if (r == 0)
-			strv_add(&lowers, build->base[i].sha256);
+			strv_add(&w->lowers, build->base[i].sha256);
 	}
 	if (r == 0) {
 		_cleanup_(freep) char *rootfs = fs_join(build->store->root, "rootfs");
 
 		r = chdir(rootfs) < 0 ? err_errno(err, errno, _("Cannot open %s"), rootfs) : 0;
 	}
-	return r < 0 ? r : sandbox_mount(w->dir, &lowers, &w->upper, err);
+	return r < 0 ? r : sandbox_mount(w->dir, &w->lowers, &w->upper, err);
 }
 
 static int pack_layer(struct work *w, int64_t since, struct err *err)
 {
 	_cleanup_(freep) char *tar = fs_join(w->dir, "layer.tar"), *sha256 = NULL;
-	struct pack pack = { .dir = w->upper, .to = tar, .since = since };
+	struct pack pack = { .dir = w->upper, .to = tar, .since = since, .lowers = &w->lowers };
 	size_t entries = 0;
 	int r = pack_tree(&pack, &sha256, &entries, err);
 
@@ -299,7 +303,10 @@ static int make_layer(void *data, struct err *err)
 	w->root_fd = open(w->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (w->root_fd < 0)
 		return err_errno(err, errno, _("Cannot open %s"), w->root);
-	r = fill_tree(w, err);
+	if (needs_programs(w->build->recipe))
+		r = sandbox_furnish(w->dir, err);
+	if (r == 0)
+		r = fill_tree(w, err);
 	return r < 0 ? r : pack_layer(w, since, err);
 }
 
@@ -320,6 +327,7 @@ int build_layer(const struct build *build, struct image_layer *ret, struct err *
 	}
 	closep(&w.root_fd);
 	strv_release(&w.sandbox.env);
+	strv_release(&w.lowers);
 	free(w.dir);
 	free(w.root);
 	free(w.upper);

@@ -205,7 +205,9 @@ int bundle_store(struct image_store *store, const char *sha256, const void *tar,
 	if (access(final, F_OK) == 0)
 		return 0;
 	r = unpack_to(store, final, tar, len, err);
-	return r < 0 ? err_wrap(err, _("Cannot keep the bundle %.12s"), sha256) : 0;
+	if (r < 0)
+		err_wrap(err, _("Cannot keep the bundle %.12s"), sha256);
+	return r;
 }
 
 bool bundle_present(struct image_store *store, const char *sha256)

@@ -191,11 +191,23 @@ static int pack_whiteout(struct packer *p, const char *path)
 	return tar_add(p->tar, &entry);
 }
 
-static bool is_opaque(int dir)
+/* The overlay marks directories that were renamed, too, though there is nothing below them to hide; which ones depends
+ * on the kernel. */
+static bool hides_something(struct packer *p, int dir, const char *path)
 {
+	const struct strv *lowers = p->pack->lowers;
 	char value[4];
 
-	return fgetxattr(dir, "trusted.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
+	if (fgetxattr(dir, "trusted.overlay.opaque", value, sizeof(value)) != 1 || value[0] != 'y')
+		return false;
+	for (size_t i = 0; lowers && i < lowers->n; i++) {
+		_cleanup_(freep) char *below = fs_join(lowers->v[i], path);
+		struct stat st;
+
+		if (lstat(below, &st) == 0)
+			return true;
+	}
+	return lowers == NULL;
 }
 
 static int pack_subdirectory(struct packer *p, int dir, const char *name, const char *path, const struct stat *st,
@@ -208,7 +220,7 @@ static int pack_subdirectory(struct packer *p, int dir, const char *name, const 
 	if (fd < 0)
 		return cannot(p, errno, path, err);
 	r = add_entry(p, dir, name, &entry, st);
-	if (r == 0 && is_opaque(fd)) {
+	if (r == 0 && hides_something(p, fd, path)) {
 		_cleanup_(freep) char *all = fs_join(path, ".wh..opq"); /* becomes ".wh..wh..opq" */
 
 		r = pack_whiteout(p, all);

@@ -11,12 +11,15 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/strv.h"
 
 struct pack {
 	const char *dir; /* an overlay's upper directory, or a whole tree */
 	const char *to;  /* the tar to write; its file system is full: -ENOSPC without a message */
 	int64_t since;   /* seconds: a file as new as this was made by the build and gets IMAGE_EPOCH as its time */
 	bool base;       /* a base system: the apt sources that mmdebstrap left stay out as well */
+	const struct strv
+	    *lowers; /* directories below an upper one, or NULL: a directory that is in none hides nothing */
 };
 
 /* `*ret_sha256` is owned by the caller; `*ret_entries` (may be NULL) counts them without the top. Needs root. */

@@ -180,16 +180,20 @@ static int fill_dev(int root, struct err *err)
 
 int sandbox_mount(const char *dir, const struct strv *lowers, char **ret_upper, struct err *err)
 {
-	static const char *const names[] = { "root", "apt" };
-	_cleanup_(freep) char *root = fs_join(dir, "root"), *apt = fs_join(dir, "apt"), *upper = NULL;
-	_cleanup_(closep) int fd = -1;
-	int r = make_directories(dir, names, 2, err);
+	_cleanup_(freep) char *root = fs_join(dir, "root");
+	int r = fs_mkdirs(root, 0755, err);
 
-	if (r == 0)
-		r = mount_root(dir, root, lowers, &upper, err);
+	return r < 0 ? r : mount_root(dir, root, lowers, ret_upper, err);
+}
+
+int sandbox_furnish(const char *dir, struct err *err)
+{
+	_cleanup_(freep) char *root = fs_join(dir, "root"), *apt = fs_join(dir, "apt");
+	_cleanup_(closep) int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = fs_mkdirs(apt, 0755, err);
+
 	if (r < 0)
 		return r;
-	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(err, errno, _("Cannot open %s"), root);
 	r = mount_in(fd, "dev", "tmpfs", "tmpfs", MS_NOSUID, "mode=755", err);
@@ -204,8 +208,6 @@ int sandbox_mount(const char *dir, const struct strv *lowers, char **ret_upper, 
 		r = mount_in(fd, "run", "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755", err);
 	if (r == 0)
 		r = mount_in(fd, &APT_INSIDE[1], apt, NULL, MS_BIND, NULL, err);
-	if (r == 0)
-		*ret_upper = TAKE_PTR(upper);
 	return r;
 }
 

@@ -17,12 +17,13 @@
 int sandbox_call(int (*fn)(void *data, struct err *err), void *data, struct err *err);
 
 /*
- * In that thread: mounts an overlay of `lowers` (directories, lowest first) and the writable `dir`/upper on `dir`/root,
- * with /dev, /run and, from `dir`/apt, APT_INSIDE in it. When the file system of `dir` cannot hold an upper directory
- * (it is itself an overlay, as in a container), a tmpfs is used for the time of the build. `*ret_upper` is owned by the
- * caller.
+ * In that thread: mounts an overlay of `lowers` (directories, lowest first) and the writable `dir`/upper on `dir`/root.
+ * When the file system of `dir` cannot hold an upper directory (it is itself an overlay, as in a container), a tmpfs is
+ * used for the time of the build. `*ret_upper` is owned by the caller.
  */
 int sandbox_mount(const char *dir, const struct strv *lowers, char **ret_upper, struct err *err);
+/* Gives it what programs need: /dev, /run and, from `dir`/apt, APT_INSIDE. */
+int sandbox_furnish(const char *dir, struct err *err);
 
 struct sandbox {
 	const char *root; /* becomes /; NULL: the host's, for mmdebstrap */

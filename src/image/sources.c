@@ -228,8 +228,10 @@ static int read_options(struct sources *sources, const struct strv *files, struc
 		_cleanup_buf_ struct buf text = { 0 };
 		int r = fs_read(files->v[i], MOST_TEXT, &text, err);
 
-		if (r < 0)
-			return err_wrap(err, _("Cannot see which keys the host's apt sources use"));
+		if (r < 0) {
+			err_wrap(err, _("Cannot see which keys the host's apt sources use"));
+			return r;
+		}
 		sources_parse_file(buf_text(&text), text_ends(files->v[i], ".sources"), &in_file);
 		sources_take_options(sources, &in_file);
 	}
@@ -247,8 +249,10 @@ int sources_of_host(const char *suite, const char *architecture, struct sources 
 	strv_add_all(&run.argv, "apt-get", "indextargets", NULL);
 	strv_add(&run.env, "LC_ALL=C.UTF-8");
 	r = run_checked(&run, &output, err);
-	if (r < 0)
-		return err_wrap(err, _("Cannot ask apt for the host's package sources"));
+	if (r < 0) {
+		err_wrap(err, _("Cannot ask apt for the host's package sources"));
+		return r;
+	}
 	sources_pick(buf_text(&output), suite, architecture, &sources, &files);
 	if (!sources.n)
 		return err_set(

@@ -35,8 +35,10 @@ int image_store_open(const char *root, struct image_store **ret, struct err *err
 		_cleanup_(freep) char *dir = fs_join(store->root, kinds[i]);
 		int r = fs_mkdirs(dir, 0755, err);
 
-		if (r < 0)
-			return err_wrap(err, _("Cannot use the store %s"), store->root);
+		if (r < 0) {
+			err_wrap(err, _("Cannot use the store %s"), store->root);
+			return r;
+		}
 	}
 	/* Layers hold what root may read in an image; nobody else shall read it here. */
 	if (chmod(store->root, 0700) < 0)

@@ -421,5 +421,7 @@ int untar_layer(const char *path, int dir, struct err *err)
 		return err_set(err, archive_errno(u.archive) > 0 ? archive_errno(u.archive) : EIO,
 			       _("Cannot read %s: %s"), path, archive_error_string(u.archive));
 	r = take_entries(&u, err);
-	return r < 0 ? err_wrap(err, _("Cannot unpack the layer %s"), path) : 0;
+	if (r < 0)
+		err_wrap(err, _("Cannot unpack the layer %s"), path);
+	return r;
 }

@@ -13,6 +13,7 @@ static const struct key keys[] = {
 	  KEY_FIELD(struct check, id) },
 	{ .name = "http",
 	  .type = KEY_STRING,
+	  .max = CHECK_MOST_PATH,
 	  .pattern = "^/[!-~]*$",
 	  .expected = N_("the path of a URL, which begins with / and has no spaces"),
 	  .description = N_("Path that answers a GET with 2xx while the node is well (429 is a warning)."),

@@ -9,7 +9,6 @@
 #include "model/decode.h"
 
 #define DEFAULT_INTERVAL_MS 10000
-#define MOST_ARGUMENTS 256
 
 static const char *const kind_names[] = { "http", "tcp", "exec", "ttl" };
 
@@ -83,7 +82,7 @@ static void finish_ids(struct check *checks, size_t n, struct diag *diag)
 
 		if (!checks[i].id)
 			checks[i].id = xasprintf("%s-%d", check_kind_name(checks[i].kind), ordinal);
-		for (size_t j = 0; j < i && i < DIAG_MOST; j++)
+		for (size_t j = 0; j < i; j++)
 			if (!strcmp(checks[i].id, checks[j].id))
 				diag_error(diag, item_place(&checks[i].item, "id"), _("two checks have the id '%s'"),
 					   checks[i].id);
@@ -92,9 +91,6 @@ static void finish_ids(struct check *checks, size_t n, struct diag *diag)
 
 void checks_finish(struct check *checks, size_t n, struct diag *diag)
 {
-	if (n > DIAG_MOST)
-		diag_error(diag, &checks[DIAG_MOST].item.node->place, _("a node can have %d checks at most"),
-			   DIAG_MOST);
 	for (size_t i = 0; i < n; i++)
 		if (checks[i].item.node->kind == YAML_MAPPING)
 			finish(&checks[i], diag);
@@ -154,14 +150,14 @@ static int decode_target(const json_t *json, struct check *check, struct err *er
 	int r = 0;
 
 	if (check->kind == CHECK_EXEC)
-		return decode_argv(json, "argv", MOST_ARGUMENTS, &check->argv, err);
+		return decode_argv(json, "argv", SCHEMA_MOST_ELEMENTS, &check->argv, err);
 	if (check->kind == CHECK_HTTP)
 		r = decode_string(json, "path", true, &path, err);
 	if (r == 0 && (check->kind == CHECK_HTTP || check->kind == CHECK_TCP))
 		r = decode_name(json, "port", false, &port, err);
 	if (r < 0)
 		return r;
-	if (path && (*path != '/' || strlen(path) > 1024 || strpbrk(path, " \r\n\t")))
+	if (path && (*path != '/' || strlen(path) > CHECK_MOST_PATH || strpbrk(path, " \r\n\t")))
 		return err_set(err, EINVAL, _("The check's path '%s' must begin with / and have no spaces"), path);
 	check->path = xstrdup(path);
 	check->port = xstrdup(port);

@@ -7,6 +7,8 @@
 
 enum check_kind { CHECK_HTTP, CHECK_TCP, CHECK_EXEC, CHECK_TTL };
 
+#define CHECKS_MOST 32 /* in one document; a node has at most those of its recipe and of its service */
+#define CHECK_MOST_PATH 1024
 #define CHECK_MIN_MS 100
 #define CHECK_FLOOR_MS 1000 /* Consul's documented floor for http and tcp */
 

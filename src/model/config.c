@@ -139,6 +139,11 @@ static int list_value(const struct recipe_config *declared, const struct yaml_no
 
 	if (node->kind != YAML_SEQUENCE)
 		return scalar_expected(node, _("a list of texts"), diag);
+	if (node->n > SCHEMA_MOST_ELEMENTS) {
+		diag_error(diag, &node->place, _("'%s' has %zu elements, and can have %d at most"), declared->item.name,
+			   node->n, SCHEMA_MOST_ELEMENTS);
+		return -EINVAL;
+	}
 	r = check_count(declared, node, node->n, diag);
 	list = json_array();
 	for (size_t i = 0; i < node->n; i++) {

@@ -9,7 +9,7 @@
 
 struct diag_source {
 	char *file;
-	char *text; /* NULL: never read */
+	char *text; /* len bytes; NULL: never read */
 	size_t len;
 };
 
@@ -32,7 +32,8 @@ void diag_source(struct diag *diag, const char *file, const char *text, size_t l
 	}
 	if (source->text || !text)
 		return;
-	source->text = xstrndup(text, len);
+	source->text = xmalloc(len); /* not a string: it may be what is no text at all */
+	memcpy(source->text, text, len);
 	source->len = len;
 }
 
@@ -83,7 +84,7 @@ void diag_warning(struct diag *diag, const struct place *place, const char *form
 void diag_unknown(struct diag *diag, const struct place *place, const char *word, const char *const *candidates,
 		  size_t n, const char *format, ...)
 {
-	const char *meant = text_suggest(word, candidates, n);
+	const char *meant = diag->n_errors < DIAG_MOST ? text_suggest(word, candidates, n) : NULL;
 	_cleanup_(freep) char *sentence = NULL;
 	va_list ap;
 

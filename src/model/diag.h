@@ -62,7 +62,7 @@ void diag_sort(struct diag *diag);
  * place; with `colour` in ANSI sequences. Nothing from the document reaches the output as a control character.
  */
 void diag_format(struct diag *diag, bool colour, struct buf *out);
-/* The text that diag_source kept (borrowed), or NULL. */
+/* The bytes that diag_source kept (borrowed, without a NUL behind them), or NULL. */
 const char *diag_source_text(const struct diag *diag, const char *file, size_t *ret_len);
 /* Sorts; [{"severity","file","line","column","length","message","suggestion"}], for `--json`. */
 json_t *diag_to_json(struct diag *diag);

@@ -172,6 +172,7 @@ static const struct key keys[] = {
 	  .type = KEY_MAP,
 	  .required = true,
 	  .object = &host_schema,
+	  .max = 1000,
 	  .description = N_("The hosts, by name."),
 	  KEY_FIELDS(struct hosts, hosts, n_hosts) },
 };

@@ -146,12 +146,14 @@ static void check_servers(struct hosts *hosts, struct diag *diag)
 static struct hosts *read_hosts(struct yaml_document *document, const char *file, struct diag *diag)
 {
 	struct hosts *hosts = xcalloc(1, sizeof(*hosts));
+	const struct yaml_node *list;
 
 	schema_read(&hosts_schema, document->root, diag, hosts);
 	hosts->document = document;
 	hosts->file = xstrdup(file);
-	if (yaml_get(document->root, "hosts") && !hosts->n_hosts)
-		diag_error(diag, yaml_place(document->root, "hosts"), _("at least one host is needed"));
+	list = yaml_get(document->root, "hosts");
+	if (list && list->kind == YAML_MAPPING && !list->n)
+		diag_error(diag, &list->place, _("at least one host is needed"));
 	for (size_t i = 0; i < hosts->n_hosts; i++) {
 		fill_host(&hosts->defaults, &hosts->hosts[i]);
 		check_xen(&hosts->hosts[i], diag);

@@ -287,8 +287,9 @@ static int decode_checks(const json_t *json, struct node_spec *node, struct err 
 
 static int decode_node(const json_t *json, struct node_spec *node, struct err *err)
 {
-	static const char *const members[] = { "desired",   "revision", "fingerprint", "since", "service",
-					       "component", "checks",   "body",        NULL };
+	/* `proven` is the leader's own note. */
+	static const char *const members[] = { "desired",   "revision", "fingerprint", "since",  "service",
+					       "component", "checks",   "body",        "proven", NULL };
 	int r = decode_only(json, members, err);
 
 	if (r == 0)

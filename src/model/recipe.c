@@ -91,19 +91,6 @@ static void finish_templates(struct recipe *recipe, struct diag *diag)
 	}
 }
 
-static void check_port_of_check(const struct recipe *recipe, const struct check *check, struct diag *diag)
-{
-	const struct place *place = item_place(&check->item, check->kind == CHECK_TCP ? "tcp" : "port");
-
-	if (check->kind != CHECK_HTTP && check->kind != CHECK_TCP)
-		return;
-	if (!recipe->n_ports)
-		diag_error(diag, place,
-			   _("the recipe provides no port that could be checked; add it under `provides`"));
-	else if (check->port)
-		recipe_require_port(recipe, check->port, place, diag);
-}
-
 void recipe_require_port(const struct recipe *recipe, const char *name, const struct place *place, struct diag *diag)
 {
 	const char *names[DIAG_MOST];
@@ -115,6 +102,26 @@ void recipe_require_port(const struct recipe *recipe, const char *name, const st
 		names[n] = recipe->ports[n].item.name;
 	diag_unknown(diag, place, name, names, n, _("the recipe '%s' provides no port '%s'"),
 		     recipe->name ? recipe->name : "", name);
+}
+
+void recipe_check_port(const struct recipe *recipe, const struct check *check, struct diag *diag)
+{
+	const struct place *place = item_place(&check->item, check->kind == CHECK_TCP ? "tcp" : "port");
+	const struct recipe_port *port;
+
+	if (check->kind != CHECK_HTTP && check->kind != CHECK_TCP)
+		return;
+	if (!recipe->n_ports) {
+		diag_error(diag, place, _("the recipe '%s' provides no port that could be checked"),
+			   recipe->name ? recipe->name : "");
+		return;
+	}
+	if (check->port)
+		recipe_require_port(recipe, check->port, place, diag);
+	port = check->port ? recipe_find_port(recipe, check->port) : &recipe->ports[0];
+	if (port && port->protocol == PORT_UDP)
+		diag_error(diag, place, _("port '%s' speaks udp, and a check of kind %s needs tcp"), port->item.name,
+			   check_kind_name(check->kind));
 }
 
 static void check_pairs(const struct recipe *recipe, struct diag *diag)
@@ -142,7 +149,7 @@ static void check_recipe(struct recipe *recipe, struct diag *diag)
 		config_declare(&recipe->config[i], diag);
 	checks_finish(recipe->checks, recipe->n_checks, diag);
 	for (size_t i = 0; i < recipe->n_checks; i++)
-		check_port_of_check(recipe, &recipe->checks[i], diag);
+		recipe_check_port(recipe, &recipe->checks[i], diag);
 	check_pairs(recipe, diag);
 }
 

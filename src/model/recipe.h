@@ -9,6 +9,8 @@
 #include "model/check.h"
 #include "model/schema.h"
 
+#define RECIPE_MOST_NAMED 64 /* links, ports, volumes */
+
 struct recipe_base { /* exactly one is set */
 	struct model_item item;
 	char *suite;   /* Debian release, built from the host's own apt sources: "bookworm" */

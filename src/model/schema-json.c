@@ -73,11 +73,21 @@ static json_t *map_json(const struct schema *schema, json_t *definitions)
 			 reference(schema, definitions));
 }
 
+static json_t *most_elements(const struct key *key)
+{
+	return json_integer(key->max ? key->max : SCHEMA_MOST_ELEMENTS);
+}
+
 static json_t *value_json(const struct key *key, json_t *definitions)
 {
+	json_t *json;
+
 	switch (key->type) {
 	case KEY_STRING:
-		return pattern_json(key->pattern);
+		json = pattern_json(key->pattern);
+		if (key->max)
+			json_object_set_new(json, "maxLength", json_integer(key->max));
+		return json;
 	case KEY_NAME:
 		return pattern_json(NAME_PATTERN);
 	case KEY_PATH:
@@ -113,9 +123,13 @@ static json_t *value_json(const struct key *key, json_t *definitions)
 	case KEY_OBJECT:
 		return reference(key->object, definitions);
 	case KEY_LIST:
-		return list_json(reference(key->object, definitions), false);
+		json = list_json(reference(key->object, definitions), false);
+		json_object_set_new(json, "maxItems", most_elements(key));
+		return json;
 	case KEY_MAP:
-		return map_json(key->object, definitions);
+		json = map_json(key->object, definitions);
+		json_object_set_new(json, "maxProperties", most_elements(key));
+		return json;
 	}
 	return json_object();
 }

@@ -138,6 +138,10 @@ static int read_string(const struct key *key, const struct yaml_node *node, stru
 		r = check_path(key, node, diag);
 	if (r == 0)
 		r = check_pattern(node, key->pattern, key->expected, diag);
+	if (r == 0 && key->max && strlen(text) > (size_t)key->max) {
+		diag_error(diag, &node->place, _("'%s' is longer than %lld bytes"), key->name, (long long)key->max);
+		r = -EINVAL;
+	}
 	if (r == 0)
 		store_text(field, text);
 	return r;
@@ -228,6 +232,16 @@ static int read_text(const struct yaml_node *node, struct diag *diag, json_t **f
 	return r;
 }
 
+static int check_elements(const struct key *key, const struct yaml_node *node, struct diag *diag)
+{
+	size_t most = key->max ? (size_t)key->max : SCHEMA_MOST_ELEMENTS;
+
+	if (node->n <= most)
+		return 0;
+	diag_error(diag, &node->place, _("'%s' has %zu elements, and can have %zu at most"), key->name, node->n, most);
+	return -EINVAL;
+}
+
 static int read_strings(const struct key *key, const struct yaml_node *node, struct diag *diag, struct strv *strv)
 {
 	int result = 0;
@@ -238,6 +252,8 @@ static int read_strings(const struct key *key, const struct yaml_node *node, str
 					   ? _("a list of texts")
 					   : _("a program and its arguments as a list, [program, argument]"),
 				       diag);
+	if (check_elements(key, node, diag) < 0)
+		return -EINVAL;
 	for (size_t i = 0; i < node->n; i++) {
 		const char *text;
 
@@ -261,6 +277,8 @@ static int read_argvs(const struct key *key, const struct yaml_node *node, struc
 
 	if (node->kind != YAML_SEQUENCE)
 		return scalar_expected(node, _("a list of programs and their arguments, [[program, argument]]"), diag);
+	if (check_elements(key, node, diag) < 0)
+		return -EINVAL;
 	argvs = xcalloc(node->n, sizeof(*argvs));
 	*(struct strv **)field_of(object, key) = argvs;
 	*count_of(object, key) = node->n;
@@ -295,6 +313,8 @@ static int read_objects(const struct key *key, const struct yaml_node *node, str
 
 	if (node->kind != (map ? YAML_MAPPING : YAML_SEQUENCE))
 		return scalar_expected(node, map ? _("a set of keys") : _("a list"), diag);
+	if (check_elements(key, node, diag) < 0)
+		return -EINVAL;
 	elements = xcalloc(node->n, schema->size);
 	*(char **)field_of(object, key) = elements;
 	*count_of(object, key) = node->n;

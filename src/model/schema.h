@@ -45,8 +45,10 @@ struct key {
 	const char *name;
 	enum key_type type;
 	bool required;
-	const char *fallback;        /* the default, as one would write it; NULL: none (zero, NULL, empty) */
-	int64_t min, max;            /* value, milliseconds or bytes; both 0: no bounds */
+	const char *fallback; /* the default, as one would write it; NULL: none (zero, NULL, empty) */
+	/* Value, milliseconds or bytes; both 0: no bounds. STRING: max bytes, 0: any. Lists and maps: max elements, 0:
+	 * SCHEMA_MOST_ELEMENTS. */
+	int64_t min, max;
 	const char *const *choices;  /* ends with NULL */
 	const char *pattern;         /* POSIX ERE that is also a JavaScript one: whole text, written with ^ and $ */
 	const char *expected;        /* N_(): what the pattern stands for, "the name of a Debian package" */
@@ -74,6 +76,8 @@ struct model_item {
 	const struct yaml_node *key;  /* MAP: where */
 	const struct yaml_node *node; /* its mapping (or scalar); NULL: it was not written */
 };
+
+#define SCHEMA_MOST_ELEMENTS 256
 
 #define KEY_FIELD(type, field) .offset = offsetof(type, field), .size = sizeof(((type *)0)->field)
 #define KEY_FIELDS(type, field, number)                                                                                \

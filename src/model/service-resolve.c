@@ -57,11 +57,11 @@ static char *find_recipe(const struct strv *search, const char *name)
 	return NULL;
 }
 
-/* Recipes are small, and each component owns its own copy; one that has errors is reported for its first user only. */
-static bool is_known_broken(const struct service *service, const struct service_component *component)
+/* Recipes are small, and each component owns its own copy; what is wrong in one is reported for its first user only. */
+static bool is_known(const struct service *service, const struct service_component *component)
 {
 	for (const struct service_component *c = service->components; c < component; c++)
-		if (c->recipe_name && !c->recipe && !strcmp(c->recipe_name, component->recipe_name))
+		if (c->recipe_name && !strcmp(c->recipe_name, component->recipe_name))
 			return true;
 	return false;
 }
@@ -85,7 +85,7 @@ static void load_recipe(const struct service *service, struct service_component 
 			     _("there is no recipe '%s' in %s"), component->recipe_name, where);
 		return;
 	}
-	recipe_load(dir, is_known_broken(service, component) ? &again : diag, &component->recipe);
+	recipe_load(dir, is_known(service, component) ? &again : diag, &component->recipe);
 	diag_release(&again);
 	if (component->recipe && strcmp(component->recipe->name, component->recipe_name) != 0)
 		diag_error(diag, place, _("the recipe in %s calls itself '%s'; a recipe has the name of its directory"),
@@ -169,6 +169,40 @@ static bool on_different_hosts(const struct service_component *a, const struct s
 	return a->place.host && b->place.host && strcmp(a->place.host, b->place.host) != 0;
 }
 
+/* Equal, or one inside the other. */
+static bool overlap(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b);
+
+	return n <= m ? !strncmp(a, b, n) && (b[n] == '/' || !b[n]) : overlap(b, a);
+}
+
+static void check_volume_path(const struct service *service, const struct service_component *component,
+			      const struct service_volume *volume, struct diag *diag)
+{
+	static const char *const system[] = { "/bin",  "/boot", "/dev",  "/etc", "/lib",
+					      "/proc", "/run",  "/sbin", "/sys", "/usr" };
+	const struct place *place = item_place(&volume->item, "path");
+
+	for (size_t i = 0; i < ARRAY_SIZE(system); i++)
+		if (overlap(system[i], volume->path))
+			diag_warning(diag, place,
+				     _("%s belongs to the host's own system; data is better kept under /srv"),
+				     volume->path);
+	for (const struct service_component *c = service->components; c <= component; c++)
+		for (size_t i = 0; i < c->n_volumes && &c->volumes[i] != volume; i++) {
+			const struct service_volume *other = &c->volumes[i];
+
+			if (!other->path || !overlap(other->path, volume->path) || on_different_hosts(c, component))
+				continue;
+			diag_error(diag, place,
+				   _("volume '%s' of component '%s' has the path %s: two nodes must never write the "
+				     "same data"),
+				   other->item.name, c->item.name, other->path);
+			return;
+		}
+}
+
 static void check_volume(const struct service *service, const struct service_component *component,
 			 const struct service_volume *volume, struct diag *diag)
 {
@@ -180,18 +214,8 @@ static void check_volume(const struct service *service, const struct service_com
 		diag_unknown(diag, &volume->item.key->place, volume->item.name, names.v, names.n,
 			     _("the recipe '%s' has no volume '%s'"), component->recipe->name, volume->item.name);
 	}
-	for (const struct service_component *c = service->components; volume->path && c <= component; c++)
-		for (size_t i = 0; i < c->n_volumes && &c->volumes[i] != volume; i++) {
-			if (!c->volumes[i].path || strcmp(c->volumes[i].path, volume->path) != 0 ||
-			    on_different_hosts(c, component))
-				continue;
-			diag_error(diag, item_place(&volume->item, "path"),
-				   _("volume '%s' of component '%s' has this path already: two nodes must never write "
-				     "the same "
-				     "data"),
-				   c->volumes[i].item.name, c->item.name);
-			return;
-		}
+	if (volume->path)
+		check_volume_path(service, component, volume, diag);
 }
 
 static void use_secret(const struct service *service, const struct yaml_node *value, struct diag *diag)
@@ -256,22 +280,6 @@ static void resolve_config(const struct service *service, struct service_compone
 	}
 }
 
-static void check_checks(const struct service_component *component, struct diag *diag)
-{
-	for (size_t i = 0; i < component->n_checks; i++) {
-		const struct check *check = &component->checks[i];
-		const struct place *place = item_place(&check->item, check->kind == CHECK_TCP ? "tcp" : "port");
-
-		if (check->kind != CHECK_HTTP && check->kind != CHECK_TCP)
-			continue;
-		if (!component->recipe->n_ports)
-			diag_error(diag, place, _("the recipe '%s' provides no port that could be checked"),
-				   component->recipe->name);
-		else if (check->port)
-			recipe_require_port(component->recipe, check->port, place, diag);
-	}
-}
-
 static void check_update(const struct service_component *component, struct diag *diag)
 {
 	const struct service_update *update = &component->update;
@@ -280,6 +288,13 @@ static void check_update(const struct service_component *component, struct diag 
 		diag_warning(diag, item_place(&update->item, "order"),
 			     _("component '%s' has volumes, which two nodes never use at once: stop-first is used"),
 			     component->item.name);
+	if (component->n_publish && !component->recipe->n_volumes && yaml_get(update->item.node, "order") &&
+	    update->order == UPDATE_START_FIRST)
+		diag_warning(
+		    diag, item_place(&update->item, "order"),
+		    _("component '%s' publishes a port, which one node of a host can have: its replacement can only "
+		      "start first on another host"),
+		    component->item.name);
 	if (update->item.node && update->deadline < update->healthy_for)
 		diag_error(
 		    diag, item_place(&update->item, "deadline"),
@@ -289,7 +304,7 @@ static void check_update(const struct service_component *component, struct diag 
 		    diag, item_place(&update->item, "parallel"),
 		    _("all nodes of component '%s' are replaced at once, after they stop: nothing answers meanwhile"),
 		    component->item.name);
-	if (!component->n_checks && !component->recipe->n_checks)
+	if (!yaml_get(component->item.node, "checks") && !component->recipe->n_checks)
 		diag_warning(diag, &component->item.key->place,
 			     _("component '%s' has no checks: a node counts as healthy when its process runs"),
 			     component->item.name);
@@ -310,7 +325,8 @@ static void check_component(const struct service *service, struct service_compon
 		return;
 	check_missing_links(component, diag);
 	resolve_config(service, component, diag);
-	check_checks(component, diag);
+	for (size_t i = 0; i < component->n_checks; i++)
+		recipe_check_port(component->recipe, &component->checks[i], diag);
 	check_update(component, diag);
 }
 
@@ -411,11 +427,6 @@ static void resolve(struct service *service, const struct strv *search, struct d
 int service_resolve(struct service *service, const struct strv *search, service_bundle_fn bundle, void *data,
 		    struct diag *diag, json_t **ret_spec)
 {
-	if (service->n_components > SERVICE_MOST_COMPONENTS) {
-		diag_error(diag, &service->item.node->place, _("a service can have %d components at most"),
-			   SERVICE_MOST_COMPONENTS);
-		return -EINVAL;
-	}
 	resolve(service, search, diag);
 	if (diag->n_errors)
 		return -EINVAL;

@@ -167,6 +167,7 @@ static const struct key component_keys[] = {
 	{ .name = "volumes",
 	  .type = KEY_MAP,
 	  .object = &volume_schema,
+	  .max = RECIPE_MOST_NAMED,
 	  .description = N_("Where the recipe's volumes are on the host."),
 	  KEY_FIELDS(struct service_component, volumes, n_volumes) },
 	{ .name = "connect",
@@ -182,6 +183,7 @@ static const struct key component_keys[] = {
 	{ .name = "checks",
 	  .type = KEY_LIST,
 	  .object = &check_schema,
+	  .max = CHECKS_MOST,
 	  .description = N_(
 	      "Health checks, with those of the recipe. One with the id of a recipe's check takes its place; without "
 	      "an id the first http check is http-1, in both documents."),
@@ -258,6 +260,7 @@ static const struct key keys[] = {
 	  .type = KEY_MAP,
 	  .required = true,
 	  .object = &component_schema,
+	  .max = SERVICE_MOST_COMPONENTS,
 	  .description = N_("What the service is made of."),
 	  KEY_FIELDS(struct service, components, n_components) },
 	{ .name = "secrets",

@@ -5,8 +5,6 @@
 
 #include "model/service.h"
 
-#define SERVICE_MOST_COMPONENTS 100
-
 /* The service has no errors and its components have their recipes. -EINVAL or what `bundle` returned, with an error. */
 int service_make_spec(const struct service *service, service_bundle_fn bundle, void *data, struct diag *diag,
 		      json_t **ret);

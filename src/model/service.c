@@ -36,6 +36,7 @@ static void check_secrets(const struct service *service, struct diag *diag)
 static struct service *read_service(struct yaml_document *document, const char *file, struct diag *diag)
 {
 	struct service *service = xcalloc(1, sizeof(*service));
+	const struct yaml_node *components;
 
 	schema_read(&service_schema, document->root, diag, service);
 	service->document = document;
@@ -43,8 +44,9 @@ static struct service *read_service(struct yaml_document *document, const char *
 	for (size_t i = 0; i < service->n_components; i++)
 		check_component(&service->components[i], diag);
 	check_secrets(service, diag);
-	if (yaml_get(document->root, "components") && !service->n_components)
-		diag_error(diag, yaml_place(document->root, "components"), _("a service needs at least one component"));
+	components = yaml_get(document->root, "components");
+	if (components && components->kind == YAML_MAPPING && !components->n)
+		diag_error(diag, &components->place, _("a service needs at least one component"));
 	return service;
 }
 

@@ -9,6 +9,8 @@
 #include "model/recipe.h"
 #include "model/schema.h"
 
+#define SERVICE_MOST_COMPONENTS 100
+
 enum update_order { UPDATE_START_FIRST, UPDATE_STOP_FIRST };
 enum update_failure { UPDATE_ROLLBACK, UPDATE_STOP };
 

@@ -17,10 +17,10 @@
 #include "image/image.h"
 
 struct runtime_port {
-	char *name;      /* the recipe's name: "http" */
-	char *address;   /* host address it is bound to */
-	uint16_t port;   /* inside the node */
-	uint16_t host_port; /* on the host; in a request 0 lets the runtime choose */
+	char *name;         /* the recipe's name: "http" */
+	char *address;      /* host address it is bound to */
+	uint16_t port;      /* inside the node */
+	uint16_t host_port; /* on the host; in a request 0 lets the runtime choose, and choose anew at each start */
 	bool udp;
 };
 
@@ -35,41 +35,43 @@ struct runtime_file {
 	const void *data; /* borrowed */
 	size_t len;
 	mode_t mode;
-	char *owner;      /* user name in the node, or NULL: root */
+	char *owner; /* "user" or "user:group" as the node's own /etc/passwd knows them, or numbers; NULL: root */
 };
 
-/* What create needs. Everything is owned by the caller. */
+/* What create needs. Everything is owned by the caller. `labels` must have RUNTIME_LABEL_INSTANCE. */
 struct runtime_spec {
 	const char *name;          /* the runtime's own name of it: "tepuy.portal.web.1.5" */
 	const char *host_name;     /* "web-1.portal" */
 	const struct strv *labels; /* "key=value" */
 	const struct image *image;
-	const char *image_ref;     /* what import returned */
-	const struct strv *argv;   /* main process */
-	const struct strv *env;    /* "NAME=value": never a secret */
+	const char *image_ref;   /* what import returned */
+	const struct strv *argv; /* main process */
+	const struct strv *env;  /* "NAME=value": never a secret */
 	const struct runtime_mount *mounts;
 	size_t n_mounts;
 	const struct runtime_port *ports;
 	size_t n_ports;
-	uint64_t memory;           /* bytes, 0: no limit */
-	double cpus;               /* 0: no limit */
-	const char *stop_signal;   /* "TERM"; NULL: TERM */
-	uint64_t log_size;         /* bytes per log file, 0: 10 MiB; three files are kept */
+	uint64_t memory;         /* bytes, 0: no limit */
+	double cpus;             /* 0: no limit */
+	const char *stop_signal; /* "TERM"; NULL: TERM */
+	uint64_t log_size;       /* bytes per log file, 0: 10 MiB; three files are kept */
 };
 
 enum runtime_state { RUNTIME_CREATED, RUNTIME_RUNNING, RUNTIME_EXITED, RUNTIME_BROKEN };
 
+/* list leaves out_of_memory, pid, started_ms and memory_used at 0: inspect knows them. Ports are those in force, so
+ * none unless it runs. */
 struct runtime_node {
 	char *id, *name, *address; /* address: the node's own on the host's bridge, or NULL */
 	struct strv labels;        /* "key=value" */
 	enum runtime_state state;
 	int exit_code;
 	bool out_of_memory;
-	pid_t pid;                 /* of the main process as the host sees it, 0: none or elsewhere */
-	int64_t started_ms;        /* realtime, 0: never */
+	pid_t pid;          /* of the main process as the host sees it, 0: none or elsewhere */
+	int64_t started_ms; /* realtime, 0: never */
 	struct runtime_port *ports;
 	size_t n_ports;
-	uint64_t memory_used;      /* only inspect fills it; 0: unknown */
+	uint64_t memory_used; /* only inspect fills it; 0: unknown */
 };
 
 /* Labels that every driver puts on what it makes; list returns only nodes with the first. */
@@ -78,26 +80,28 @@ struct runtime_node {
 
 enum runtime_event_kind { RUNTIME_STARTED, RUNTIME_DIED, RUNTIME_REMOVED, RUNTIME_RECONNECTED };
 
+/* RECONNECTED comes whenever a watch begins to see events, the first time too: list then, and nothing is missed. */
 struct runtime_event {
 	enum runtime_event_kind kind;
-	char *instance; /* value of the label, NULL for RECONNECTED: list again */
-	int exit_code;
+	char *instance;     /* value of the label, NULL for RECONNECTED: list again */
+	int exit_code;      /* of DIED */
+	bool out_of_memory; /* of DIED: the kernel killed it at its memory limit */
 };
 
 struct runtime_exec {
 	const struct strv *argv;
-	const char *user;    /* NULL: root */
-	const char *input;   /* standard input, NULL: none */
+	const char *user;  /* NULL: root */
+	const char *input; /* standard input, NULL: none */
 	size_t input_len;
-	int64_t timeout_ms;  /* 0: 60 s */
-	size_t most_output;  /* last bytes kept, 0: 64 KiB */
-	int output_fd;       /* > 0: all standard output goes there instead, unbounded (backup) */
-	int input_fd;        /* > 0: standard input comes from there (restore) */
+	int64_t timeout_ms; /* 0: 60 s */
+	size_t most_output; /* last bytes kept, 0: 64 KiB */
+	int output_fd;      /* > 0: all standard output goes there instead, unbounded (backup) */
+	int input_fd;       /* > 0: standard input comes from there (restore) */
 };
 
 struct runtime;
 typedef void (*runtime_event_fn)(void *data, const struct runtime_event *event);
-/* Takes a piece of a log; stream 1 or 2; a negative errno ends it. */
+/* Takes a piece of a log (not always whole lines); stream 1 or 2; a negative errno ends it with that error. */
 typedef int (*runtime_log_fn)(void *data, int stream, const char *bytes, size_t len);
 
 enum runtime_probe { RUNTIME_MINE, RUNTIME_NOT_MINE, RUNTIME_BROKEN_HERE };
@@ -106,30 +110,39 @@ struct runtime_ops {
 	const char *name; /* "docker" */
 	/* Is this runtime on this host? `ret_version` (owned by the caller) on MINE; err says why on BROKEN_HERE. */
 	enum runtime_probe (*probe)(struct runtime *rt, char **ret_version, struct err *err);
-	/* All nodes made by tepuy, running or not. The caller frees with runtime_nodes_free. */
+	/* All nodes made by tepuy, running or not. The caller frees with runtime_nodes_free. What tepuy did not make is
+	 * never listed, and every other call refuses it with -EPERM. */
 	int (*list)(struct runtime *rt, struct runtime_node **ret, size_t *ret_n, struct err *err);
-	/* Makes the image known to the runtime (nothing to do when it is); `ret_ref` is owned by the caller. */
+	/* Makes the image known to the runtime (nothing to do when it is); `ret_ref` is owned by the caller. -ENOENT:
+	 * the external image is not there. */
 	int (*import)(struct runtime *rt, const struct image *image, char **ret_ref, struct err *err);
-	/* -EEXIST when a node of that name exists, -EADDRINUSE may come from create or start. */
+	/* -EEXIST when a node of that name exists, -ENOENT when the image or a mount's source is absent, -ENOSPC.
+	 * -EADDRINUSE may come from create or start. */
 	int (*create)(struct runtime *rt, const struct runtime_spec *spec, char **ret_id, struct err *err);
-	int (*start)(struct runtime *rt, const char *id, struct err *err);   /* started already: 0 */
+	int (*start)(struct runtime *rt, const char *id, struct err *err); /* started already: 0 */
 	/* Sends the stop signal, waits `timeout_ms`, kills. Stopped or absent: 0. It stays stopped over restarts. */
 	int (*stop)(struct runtime *rt, const char *id, int64_t timeout_ms, struct err *err);
-	int (*remove)(struct runtime *rt, const char *id, struct err *err);  /* absent: 0; never touches volumes */
+	int (*remove)(struct runtime *rt, const char *id, struct err *err); /* absent: 0; never touches volumes */
 	int (*inspect)(struct runtime *rt, const char *id, struct runtime_node *ret, struct err *err); /* -ENOENT */
-	/* Runs argv in a running node: exit status, or -errno (-ETIMEDOUT, -ENOENT). `output` gets stdout and stderr. */
-	int (*exec)(struct runtime *rt, const char *id, const struct runtime_exec *exec, struct buf *output, struct err *err);
-	/* A terminal in the node: a connected stream socket carrying raw bytes both ways (with a pty if `tty`).
-	 * `ret_exec_id` (owned) names it for exec_status. */
+	/* Runs argv in a running node: exit status (as a shell's: 127 no such program, 126 cannot run it, 128+n killed
+	 * by signal n), or -errno: -ETIMEDOUT (it was killed), -ENOENT no such node, -ESRCH it does not run. `output`
+	 * (may be NULL) gets stdout and stderr. */
+	int (*exec)(struct runtime *rt, const char *id, const struct runtime_exec *exec, struct buf *output,
+		    struct err *err);
+	/* Runs argv in a running node, interactively (with a pty of that size if `tty`). *ret_fd is a connected stream
+	 * socket that speaks the frames of docs/api.md's /v1/exec both ways (runtime/frame.h): data, end of input and
+	 * resize in; stdout, stderr and lastly the exit status out, then end of file. Closing it early hangs the
+	 * program up. */
 	int (*attach)(struct runtime *rt, const char *id, const struct strv *argv, bool tty, int rows, int columns,
-	              int *ret_fd, char **ret_exec_id, struct err *err);
-	/* rows/columns > 0: resize. Returns the exit status once it ended, -EINPROGRESS before. */
-	int (*attach_status)(struct runtime *rt, const char *exec_id, int rows, int columns, struct err *err);
-	/* Writes files into a node, running or not; each replaces its predecessor atomically as seen inside a running node. */
+		      int *ret_fd, struct err *err);
+	/* Writes files into a node, running or not; each replaces its predecessor atomically as seen inside a running
+	 * node. Parent directories are made; a symbolic link at the path is itself replaced, those on the way stay
+	 * inside the node. */
 	int (*put)(struct runtime *rt, const char *id, const struct runtime_file *files, size_t n, struct err *err);
-	/* `tail` last lines (-1: all); follow: until the node stops or the sink ends it. */
-	int (*logs)(struct runtime *rt, const char *id, int tail, bool follow, bool timestamps, runtime_log_fn fn, void *data,
-	            struct err *err);
+	/* `tail` last lines (-1: all); follow: until the node stops, the sink ends it or `stop_fd` (-1: none) becomes
+	 * readable (0 is returned). With `timestamps` each line begins with an RFC 3339 time and a space. */
+	int (*logs)(struct runtime *rt, const char *id, int tail, bool follow, bool timestamps, int stop_fd,
+		    runtime_log_fn fn, void *data, struct err *err);
 	/* Blocks and calls `fn` for each event until `stop_fd` becomes readable; reconnects by itself (RECONNECTED). */
 	int (*watch)(struct runtime *rt, int stop_fd, runtime_event_fn fn, void *data, struct err *err);
 	/* Connects to a Unix socket inside the node; the caller closes *ret_fd. */

@@ -4,7 +4,8 @@
  * {{&x}} are the same, as configuration files are not HTML.
  *
  * False is only what the specification calls so: false, null, a missing name and an empty list. "" and 0 are true.
- * Errors of both steps carry file, line and column (in characters, from 1) of the tag that is at fault.
+ * Errors of both steps carry file, line and column (in characters, from 1) of the tag that is at fault; line 0 when it
+ * is the file as a whole.
  */
 #ifndef TEPUY_TEMPLATE_TEMPLATE_H
 #define TEPUY_TEMPLATE_TEMPLATE_H

@@ -17,7 +17,8 @@ static void as_recipe(const char *text, size_t len)
 
 	if (recipe_parse("recipe.yaml", text, len, &diag, &recipe) == 0) {
 		_cleanup_json_ json_t *json = recipe_to_json(recipe);
-		_cleanup_(freep) char *canonical = json_canonical(json);
+
+		free(json_canonical(json));
 	}
 	diag_format(&diag, len & 1, &out);
 }

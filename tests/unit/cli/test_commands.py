@@ -740,7 +740,7 @@ class Session(Case):
 
     def test_frame_that_cannot_be(self):
         self.run_with(lambda frames: frames.wfile.write(b"1\xff\xff\xff\xff"))
-        self.assertIn("cannot be right", self.tepuy("exec", "portal/web/1", "true", status=1).stderr)
+        self.assertIn("what is no frame", self.tepuy("exec", "portal/web/1", "true", status=1).stderr)
 
     def test_terminal(self):
         sizes = []

@@ -479,6 +479,28 @@ static void hosts_get_their_defaults(void **state)
 	assert_int_equal(d->xen.prefix, 24);
 }
 
+static int read_hosts(const char *text)
+{
+	_cleanup_(yaml_tree_freep) struct yaml_document *document = NULL;
+	_cleanup_diag_ struct diag diag = { 0 };
+	struct hosts hosts = { 0 };
+	int r;
+
+	assert_int_equal(yaml_parse("hosts.yaml", text, strlen(text), &diag, &document), 0);
+	r = schema_read(&hosts_schema, document->root, &diag, &hosts);
+	schema_release(&hosts_schema, &hosts);
+	return r;
+}
+
+static void reading_says_whether_there_were_errors(void **state)
+{
+	(void)state;
+	assert_int_equal(read_hosts("hosts: {a: {address: 192.0.2.1}}\n"), 0);
+	assert_int_equal(read_hosts("hosts: {a: {address: 192.0.2.1, port: 0}}\n"), -EINVAL);
+	assert_int_equal(read_hosts("hosts: {a: {}}\n"), -EINVAL);
+	assert_int_equal(read_hosts("hosts: {}\nother: 1\n"), -EINVAL);
+}
+
 static void an_unknown_document_has_no_schema(void **state)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
@@ -547,6 +569,7 @@ int main(void)
 		cmocka_unit_test(texts_fall_back_to_english),
 		cmocka_unit_test(patterns_have_a_bounded_cost),
 		cmocka_unit_test(hosts_get_their_defaults),
+		cmocka_unit_test(reading_says_whether_there_were_errors),
 		cmocka_unit_test(an_unknown_document_has_no_schema),
 		cmocka_unit_test(every_key_is_described),
 		cmocka_unit_test(diagnostics_as_json_have_the_suggestion),

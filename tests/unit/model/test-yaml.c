@@ -23,6 +23,7 @@ static char *first_error_of(const char *text, size_t len)
 {
 	_cleanup_(yaml_tree_freep) struct yaml_document *document = NULL;
 	_cleanup_diag_ struct diag diag = { 0 };
+	_cleanup_buf_ struct buf out = { 0 };
 	int r = yaml_parse("test.yaml", text, len, &diag, &document);
 
 	assert_true((r == 0) == (diag.n_errors == 0));
@@ -30,7 +31,7 @@ static char *first_error_of(const char *text, size_t len)
 	if (r == 0)
 		return xstrdup("");
 	assert_int_equal(r, -EINVAL);
-	diag_sort(&diag);
+	diag_format(&diag, false, &out); /* that it can be shown is part of every test */
 	return xasprintf("%d:%d: %s", diag.items[0].line, diag.items[0].column, diag.items[0].message);
 }
 

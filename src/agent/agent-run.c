@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/agent-run.h"
+
+#include <string.h>
+
+#include "agent/acks.h"
+#include "agent/instance.h"
+#include "agent/proxy.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "consul/consul-decode.h"
+
+static void step_all(struct agent *agent)
+{
+	instances_step_all(agent);
+	agent_plan_retry(agent);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+
+	(void)source, (void)usec;
+	agent->retry_timer = sd_event_source_disable_unref(agent->retry_timer);
+	step_all(agent);
+	return 0;
+}
+
+void agent_plan_retry(struct agent *agent)
+{
+	int64_t next = instances_next_retry(agent);
+
+	agent->retry_timer = sd_event_source_disable_unref(agent->retry_timer);
+	if (next != INT64_MAX)
+		sd_event_add_time(agent->event, &agent->retry_timer, CLOCK_MONOTONIC, (uint64_t)(next + 1) * 1000, 0,
+				  on_retry, agent);
+}
+
+/* --- the runtime --- */
+
+struct look {
+	struct agent *agent;
+	struct runtime_node *nodes;
+	size_t n;
+	int r;
+	struct err err;
+};
+
+static void look(void *data)
+{
+	struct look *job = data;
+	struct runtime *rt = job->agent->env.runtime;
+
+	job->r = rt->ops->list(rt, &job->nodes, &job->n, &job->err);
+}
+
+static const struct runtime_node *node_of(const struct look *job, const struct instance *instance)
+{
+	for (size_t i = 0; i < job->n; i++) {
+		const char *label = runtime_node_label(&job->nodes[i], RUNTIME_LABEL_INSTANCE);
+
+		if (label && !strcmp(label, instance->id.text))
+			return &job->nodes[i];
+	}
+	return NULL;
+}
+
+static void looked(struct look *job)
+{
+	struct agent *agent = job->agent;
+
+	agent->runtime_listed = true;
+	for (size_t i = 0; i < job->n; i++) {
+		const char *label = runtime_node_label(&job->nodes[i], RUNTIME_LABEL_INSTANCE);
+
+		if (label)
+			instance_get(agent, label);
+	}
+	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
+		bool was_running = instance->container == CONTAINER_RUNNING;
+
+		instance_observe(instance, node_of(job, instance));
+		if (was_running && instance->container == CONTAINER_EXITED) {
+			instance->container = CONTAINER_RUNNING; /* its event was missed */
+			instance_died(instance, instance->node.exit_code);
+		}
+	}
+	step_all(agent);
+}
+
+static int on_look_again(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+
+	(void)source, (void)usec;
+	agent->look_timer = sd_event_source_disable_unref(agent->look_timer);
+	agent_look_at_runtime(agent);
+	return 0;
+}
+
+static void look_done(void *data)
+{
+	struct look *job = data;
+	struct agent *agent = job->agent;
+
+	agent->looking = false;
+	if (job->r < 0) {
+		log_warning("The runtime cannot be asked what runs: %s", err_text(&job->err));
+		if (!agent->look_timer)
+			sd_event_add_time_relative(agent->event, &agent->look_timer, CLOCK_MONOTONIC, 1000000, 0,
+						   on_look_again, agent);
+	} else
+		looked(job);
+	runtime_nodes_free(job->nodes, job->n);
+	err_release(&job->err);
+	free(job);
+	if (agent->look_again) {
+		agent->look_again = false;
+		agent_look_at_runtime(agent);
+	}
+}
+
+void agent_look_at_runtime(struct agent *agent)
+{
+	struct look *job;
+
+	if (agent->looking) {
+		agent->look_again = true;
+		return;
+	}
+	agent->looking = true;
+	job = xcalloc(1, sizeof(*job));
+	job->agent = agent;
+	pool_submit(agent->pool, look, look_done, job);
+}
+
+void agent_on_runtime_event(void *data, const struct runtime_event *event)
+{
+	struct agent *agent = data;
+	struct instance *instance = event->instance ? instance_find(agent, event->instance) : NULL;
+
+	switch (event->kind) {
+	case RUNTIME_DIED:
+		if (!instance)
+			return;
+		instance_died(instance, event->exit_code);
+		step_all(agent);
+		break;
+	case RUNTIME_STARTED:
+	case RUNTIME_REMOVED:
+		if (instance && instance->busy)
+			instance->missed = true;
+		else
+			agent_look_at_runtime(agent);
+		break;
+	case RUNTIME_RECONNECTED:
+		agent_look_at_runtime(agent);
+		break;
+	}
+}
+
+/* --- Consul --- */
+
+struct catalog_look {
+	struct agent *agent;
+	struct consul_services services;
+	int r;
+	struct err err;
+};
+
+static void look_at_catalog(void *data)
+{
+	struct catalog_look *job = data;
+
+	job->r = consul_agent_services(job->agent->env.consul, "Meta.tepuy == \"1\"", &job->services, &job->err);
+}
+
+/* Registrations that neither a container nor an assignment explains are ghosts: converge takes them away. */
+static void find_ghosts(struct agent *agent, const struct consul_services *services)
+{
+	for (size_t i = 0; i < services->n; i++) {
+		const struct strv *meta = &services->v[i].meta;
+		const char *service = consul_meta(meta, "service"), *component = consul_meta(meta, "component");
+		const char *n = consul_meta(meta, "node"), *gen = consul_meta(meta, "gen");
+		_cleanup_(freep) char *text = NULL;
+
+		if (!service || !component || !n || !gen)
+			continue;
+		text = xasprintf("%s/%s/%s.%s", service, component, n, gen);
+		instance_get(agent, text);
+	}
+}
+
+static void catalog_looked(void *data)
+{
+	struct catalog_look *job = data;
+	struct agent *agent = job->agent;
+
+	if (job->r < 0)
+		log_debug("The local catalog cannot be read: %s", err_text(&job->err));
+	else {
+		agent->catalog_known = true;
+		find_ghosts(agent, &job->services);
+		instances_observe_catalog(agent, &job->services);
+		step_all(agent);
+	}
+	consul_services_release(&job->services);
+	err_release(&job->err);
+	free(job);
+}
+
+static void consul_is_back(struct agent *agent)
+{
+	struct catalog_look *job = xcalloc(1, sizeof(*job));
+
+	if (agent->consul_away)
+		log_info("Consul is back.");
+	agent->consul_away = false;
+	kv_level_retry(agent->kv);
+	job->agent = agent;
+	pool_submit(agent->pool, look_at_catalog, catalog_looked, job);
+}
+
+static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
+{
+	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", agent->env.host);
+
+	for (struct instance *instance = agent->instances; instance; instance = instance->next)
+		instance->mentioned = false;
+	for (size_t i = 0; i < kvs->n; i++) {
+		const char *key = kvs->v[i].key + strlen(prefix);
+		struct instance *instance;
+
+		if (!text_starts(kvs->v[i].key, prefix))
+			continue;
+		if (text_starts(key, "node/") && (instance = instance_get(agent, key + strlen("node/")))) {
+			instance->mentioned = true;
+			instance_assign(instance, kvs->v[i].value);
+		} else if (text_starts(key, "state/") && (instance = instance_get(agent, key + strlen("state/"))))
+			instance->explained = instance->has_state = true;
+	}
+	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
+		if (!instance->mentioned)
+			instance_assign(instance, NULL);
+		if (acks_observe(instance, kvs))
+			proxy_update(instance);
+	}
+}
+
+void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const struct err *err)
+{
+	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
+	_cleanup_err_ struct err why = ERR_INIT;
+	struct agent *agent = data;
+
+	(void)index;
+	if (err) {
+		log_warning("Consul is away, nodes run on as last told: %s", err_text(err));
+		agent->consul_away = true;
+		return;
+	}
+	if (consul_decode_kvs(value, &kvs, &why) < 0) {
+		log_error("The assignments cannot be read: %s", err_text(&why));
+		return;
+	}
+	if (agent->consul_away || !agent->catalog_known)
+		consul_is_back(agent);
+	take_assignments(agent, &kvs);
+	agent->assignments_known = true;
+	step_all(agent);
+}
+
+void agent_on_service_keys(void *data, const json_t *value, uint64_t index, const struct err *err)
+{
+	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
+	struct agent *agent = data;
+
+	(void)index;
+	if (err || consul_decode_kvs(value, &kvs, NULL) < 0)
+		return;
+	added_checks_read(&kvs, &agent->added);
+	step_all(agent);
+}
+
+void agent_on_link(void *data, const char *service, const char *component)
+{
+	struct agent *agent = data;
+
+	for (struct instance *instance = agent->instances, *next; instance; instance = next) {
+		next = instance->next;
+		if (strcmp(instance->id.service, service) || !instance->spec || !instance->using_links)
+			continue;
+		for (size_t i = 0; i < instance->spec->n_links; i++)
+			if (!strcmp(instance->spec->links[i].component, component)) {
+				instance_link_changed(instance);
+				break;
+			}
+	}
+	agent_plan_retry(agent);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The agent's own state. It belongs to the event loop's thread: jobs get copies. Private to src/agent.
+ */
+#ifndef TEPUY_AGENT_AGENT_STATE_H
+#define TEPUY_AGENT_AGENT_STATE_H
+
+#include <systemd/sd-event.h>
+
+#include "agent/added-checks.h"
+#include "agent/kv-level.h"
+#include "agent/links.h"
+#include "agent/node-env.h"
+#include "agent/pool.h"
+
+struct instance;
+
+struct agent {
+	sd_event *event;
+	struct http_loop *loop;
+	struct pool *pool;
+	struct node_env env;
+	struct kv_level *kv;
+	struct links *links;
+	struct instance *instances;
+	struct added_checks added; /* checks of all services that were added at run time */
+	bool consul_away;
+	_Atomic bool leading;     /* also read by the API's threads */
+	bool runtime_listed;      /* the runtime has told once what it has */
+	bool looking, look_again; /* a list job runs; another one is wanted after it */
+	bool assignments_known, catalog_known;
+	sd_event_source *retry_timer, *look_timer;
+};
+
+/* Asks the runtime anew what it has; one question at a time. */
+void agent_look_at_runtime(struct agent *agent);
+/* Sets the timer for the next retry of an instance. */
+void agent_plan_retry(struct agent *agent);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/api-submit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/api-call.h"
+#include "agent/api-secrets.h"
+#include "base/clock.h"
+#include "base/i18n.h"
+#include "base/text.h"
+#include "model/canonical.h"
+#include "plan/plan-json.h"
+
+/* What Consul has of a service before we write. */
+struct present {
+	json_t *spec, *status;
+	uint64_t index;    /* of the spec, 0: none */
+	uint64_t revision; /* the highest that was ever given */
+	uint64_t good;
+	const char *phase; /* of status, "" without */
+};
+
+static void present_release(struct present *present)
+{
+	json_decref(present->spec);
+	json_decref(present->status);
+}
+
+static uint64_t number(const json_t *object, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+static int present_read(const struct node_env *env, const char *service, struct present *ret, struct err *err)
+{
+	_cleanup_(freep) char *spec = xasprintf("tepuy/service/%s/spec", service);
+	_cleanup_(freep) char *status = xasprintf("tepuy/service/%s/status", service);
+	int r = api_kv_json(env->consul, spec, &ret->spec, &ret->index, err);
+
+	if (r == 0 || r == -ENOENT)
+		r = api_kv_json(env->consul, status, &ret->status, NULL, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	err_release(err);
+	ret->revision = number(ret->spec, "revision");
+	if (number(ret->status, "revision") > ret->revision)
+		ret->revision = number(ret->status, "revision");
+	ret->good = number(ret->status, "good");
+	ret->phase = json_string_value(json_object_get(ret->status, "phase"));
+	if (!ret->phase)
+		ret->phase = "";
+	return 0;
+}
+
+static bool is_down(const json_t *spec)
+{
+	return json_is_true(json_object_get(spec, "down"));
+}
+
+static bool same_digest(const json_t *a, const json_t *b)
+{
+	const char *left = json_string_value(json_object_get(a, "digest")),
+		   *right = json_string_value(json_object_get(b, "digest"));
+
+	return left && right && !strcmp(left, right);
+}
+
+/* The wanted is what is there, and it is on its way or done: a failed attempt may be tried again. */
+static bool is_settled(const struct present *present, const json_t *spec)
+{
+	if (!present->spec || is_down(present->spec) != is_down(spec) || !same_digest(present->spec, spec))
+		return false;
+	return strcmp(present->phase, "failed") && strcmp(present->phase, "rolled-back") &&
+	       strcmp(present->phase, "rolling-back");
+}
+
+/* Checks the shape, that it is this service's, and that its bundles are here. */
+static int check_spec(const struct node_env *env, const char *service, const json_t *spec, struct err *err)
+{
+	struct plan_spec parsed;
+	const char *name;
+	json_t *component;
+	int r = plan_spec_from_json(spec, &parsed, err);
+
+	if (r < 0)
+		return r;
+	if (strcmp(parsed.service, service))
+		r = err_set(err, EINVAL, _("The spec is of the service %s, not of %s"), parsed.service, service);
+	plan_spec_release(&parsed);
+	if (r < 0 || is_down(spec))
+		return r;
+	json_object_foreach(json_object_get(spec, "components"), name, component)
+	{
+		const char *bundle = json_string_value(json_object_get(component, "bundle"));
+
+		if (!bundle || !bundle_present(env->store, bundle))
+			return err_set(err, EINVAL,
+				       _("The recipe bundle of the component %s is not on this host; send it first"),
+				       name);
+	}
+	return 0;
+}
+
+/* The oldest revisions go, but never the good one. */
+static void drop_old_revisions(const struct node_env *env, const char *service, uint64_t newest, uint64_t good)
+{
+	_cleanup_(freep) char *prefix = xasprintf("tepuy/revision/%s/", service);
+	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
+
+	if (newest <= REVISIONS_KEPT || consul_kv_list(env->consul, prefix, &kvs, NULL) < 0)
+		return;
+	for (size_t i = 0; i < kvs.n; i++) {
+		uint64_t revision;
+
+		if (text_u64(kvs.v[i].key + strlen(prefix), &revision) == 0 && revision + REVISIONS_KEPT <= newest &&
+		    revision != good)
+			consul_kv_delete(env->consul, kvs.v[i].key, NULL);
+	}
+}
+
+static int write_revision(const struct node_env *env, const char *service, const struct present *present, json_t *spec,
+			  uint64_t index, const char *event, struct api_submitted *ret, struct err *err)
+{
+	uint64_t revision = present->revision + 1;
+	_cleanup_(freep) char *text = NULL, *spec_key = xasprintf("tepuy/service/%s/spec", service);
+	_cleanup_(freep) char *revision_key =
+	    xasprintf("tepuy/revision/%s/%llu", service, (unsigned long long)revision);
+	_cleanup_(freep) char *event_key =
+	    xasprintf("tepuy/event/%s/%013lld-up", service, (long long)clock_realtime_ms());
+	_cleanup_(freep) char *event_text = NULL;
+	_cleanup_json_ json_t *row = NULL;
+	struct consul_op ops[3];
+	const char *author = json_string_value(json_object_get(spec, "author"));
+	int r;
+
+	json_object_set_new(spec, "revision", json_integer((json_int_t)revision));
+	json_object_set_new(spec, "time", json_integer(clock_realtime_ms()));
+	text = json_canonical(spec);
+	row = json_pack("{sI ss ss ss sI}", "time", (json_int_t)clock_realtime_ms(), "host", env->host, "kind", event,
+			"text", author ? author : "", "revision", (json_int_t)revision);
+	event_text = json_canonical(row);
+	ops[0] = (struct consul_op){
+		.verb = CONSUL_CAS, .key = spec_key, .value = text, .len = strlen(text), .index = index
+	};
+	ops[1] = (struct consul_op){ .verb = CONSUL_SET, .key = revision_key, .value = text, .len = strlen(text) };
+	ops[2] =
+	    (struct consul_op){ .verb = CONSUL_SET, .key = event_key, .value = event_text, .len = strlen(event_text) };
+	r = consul_txn(env->consul, ops, ARRAY_SIZE(ops), false, NULL, NULL, err);
+	if (r == -ESTALE)
+		return err_set(err, ESTALE, _("Somebody else has changed %s in the meantime; look at it and try again"),
+			       service);
+	if (r < 0)
+		return r;
+	drop_old_revisions(env, service, revision, present->good);
+	ret->revision = revision;
+	ret->changed = true;
+	return 0;
+}
+
+int api_submit(const struct node_env *env, const struct api_submission *submission, struct api_submitted *ret,
+	       struct err *err)
+{
+	_cleanup_(present_release) struct present present = { 0 };
+	_cleanup_json_ json_t *spec = json_copy(submission->spec);
+	int r = present_read(env, submission->service, &present, err);
+
+	if (r == 0) {
+		json_object_set_new(spec, "revision", json_integer((json_int_t)present.revision + 1));
+		r = check_spec(env, submission->service, spec, err);
+	}
+	if (r == 0)
+		r = api_secrets_write(env, submission->service, json_object_get(spec, "secrets"), submission->secrets,
+				      err);
+	if (r < 0)
+		return r;
+	if (is_settled(&present, spec)) {
+		*ret = (struct api_submitted){ .revision = number(present.spec, "revision") };
+		return 0;
+	}
+	json_object_set_new(spec, "follows", json_integer((json_int_t)present.good));
+	return write_revision(env, submission->service, &present, spec, submission->index, "up", ret, err);
+}
+
+static int present_or_absent(const struct node_env *env, const char *service, struct present *ret, struct err *err)
+{
+	int r = present_read(env, service, ret, err);
+
+	if (r == 0 && !ret->spec)
+		return err_set(err, ENOENT, _("There is no service %s"), service);
+	return r;
+}
+
+static void set_author(json_t *spec, const char *author)
+{
+	json_object_set_new(spec, "author", json_string(author ? author : ""));
+}
+
+int api_submit_down(const struct node_env *env, const char *service, const char *author, struct api_submitted *ret,
+		    struct err *err)
+{
+	_cleanup_(present_release) struct present present = { 0 };
+	_cleanup_json_ json_t *spec = NULL;
+	int r = present_or_absent(env, service, &present, err);
+
+	if (r < 0)
+		return r;
+	if (is_down(present.spec)) {
+		*ret = (struct api_submitted){ .revision = number(present.spec, "revision") };
+		return 0;
+	}
+	spec = json_copy(present.spec);
+	json_object_set_new(spec, "down", json_true());
+	set_author(spec, author);
+	return write_revision(env, service, &present, spec, present.index, "down", ret, err);
+}
+
+/* The last good revision before the present one: each revision says which one it followed. */
+static uint64_t before(const struct present *present)
+{
+	uint64_t now = number(present->spec, "revision");
+
+	return present->good && present->good != now ? present->good : number(present->spec, "follows");
+}
+
+int api_submit_rollback(const struct node_env *env, const char *service, uint64_t revision, const char *author,
+			struct api_submitted *ret, struct err *err)
+{
+	_cleanup_(present_release) struct present present = { 0 };
+	_cleanup_json_ json_t *spec = NULL;
+	_cleanup_(freep) char *key = NULL;
+	int r = present_or_absent(env, service, &present, err);
+
+	if (r < 0)
+		return r;
+	if (!revision)
+		revision = before(&present);
+	if (!revision)
+		return err_set(err, ENOENT, _("%s has no earlier good revision to roll back to"), service);
+	key = xasprintf("tepuy/revision/%s/%llu", service, (unsigned long long)revision);
+	r = api_kv_json(env->consul, key, &spec, NULL, err);
+	if (r == -ENOENT)
+		return err_set(err, ENOENT,
+			       _("Revision %llu of %s is not kept any more; 'tepuy revisions %s' lists those that are"),
+			       (unsigned long long)revision, service, service);
+	if (r == 0)
+		r = check_spec(env, service, spec, err);
+	if (r < 0)
+		return r;
+	set_author(spec, author);
+	ret->to = revision;
+	return write_revision(env, service, &present, spec, present.index, "rollback", ret, err);
+}
+
+int api_present_spec(const struct node_env *env, const char *service, const json_t *to, json_t **ret, bool *ret_changed,
+		     struct err *err)
+{
+	_cleanup_(present_release) struct present present = { 0 };
+	_cleanup_(freep) char *key = NULL;
+	int r = present_read(env, service, &present, err);
+
+	if (r < 0)
+		return r;
+	*ret_changed = !is_settled(&present, to);
+	if (!present.spec || is_down(present.spec))
+		return 0;
+	if (!strcmp(present.phase, "rolled-back") && present.good) {
+		key = xasprintf("tepuy/revision/%s/%llu", service, (unsigned long long)present.good);
+		return api_kv_json(env->consul, key, ret, NULL, err);
+	}
+	*ret = json_incref(present.spec);
+	return 0;
+}

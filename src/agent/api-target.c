@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/api-call.h"
+#include "base/i18n.h"
+#include "base/text.h"
+
+int api_target_parse(const char *text, struct api_target *ret, struct err *err)
+{
+	_cleanup_(freep) char *copy = xstrdup(text);
+	char *component = strchr(copy, '/'), *number = NULL;
+	uint64_t n = 0;
+
+	if (component) {
+		*component++ = '\0';
+		number = strchr(component, '/');
+	}
+	if (number)
+		*number++ = '\0';
+	if (!text_is_name(copy) || (component && !text_is_name(component)) ||
+	    (number && (text_u64(number, &n) < 0 || n < 1 || n > 100000)))
+		return err_set(
+		    err, EINVAL,
+		    _("'%s' names no service, component or node; write it as portal, portal/web or portal/web/1"),
+		    text);
+	*ret = (struct api_target){ .service = xstrdup(copy), .component = xstrdup(component), .n = (unsigned)n };
+	return 0;
+}
+
+void api_target_release(struct api_target *target)
+{
+	free(target->service);
+	free(target->component);
+	*target = (struct api_target){ 0 };
+}
+
+bool api_target_matches(const struct api_target *target, const char *component, unsigned n)
+{
+	return (!target->component || !strcmp(target->component, component)) && (!target->n || target->n == n);
+}
+
+int api_kv_json(struct consul *consul, const char *key, json_t **ret, uint64_t *ret_index, struct err *err)
+{
+	_cleanup_consul_kv_ struct consul_kv kv = { 0 };
+	int r = consul_kv_get(consul, key, &kv, err);
+	json_t *json;
+
+	if (r < 0)
+		return r;
+	json = json_loadb(kv.value, kv.len, 0, NULL);
+	if (!json)
+		return err_set(err, EBADMSG, _("The key %s in Consul is no JSON"), key);
+	*ret = json;
+	if (ret_index)
+		*ret_index = kv.modify_index;
+	return 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/converge.h"
+
+static enum converge_step leave(const struct converge_view *view)
+{
+	bool here = view->container != CONTAINER_NONE;
+
+	if (view->container == CONTAINER_UNKNOWN || (here && !view->explained))
+		return CONVERGE_NOTHING;
+	if (view->registered)
+		return CONVERGE_DEREGISTER;
+	if (here)
+		return CONVERGE_REMOVE;
+	return view->has_state ? CONVERGE_FORGET : CONVERGE_NOTHING;
+}
+
+static enum converge_step keep_running(const struct converge_view *view)
+{
+	if (!view->proven)
+		return CONVERGE_PROBE;
+	if (!view->registered || !view->level)
+		return CONVERGE_REGISTER;
+	return view->configured ? CONVERGE_NOTHING : CONVERGE_CONFIGURE;
+}
+
+static enum converge_step run(const struct converge_view *view)
+{
+	if (view->container == CONTAINER_RUNNING)
+		return keep_running(view);
+	if (!view->image_ready)
+		return CONVERGE_PREPARE;
+	return view->links_known ? CONVERGE_LAUNCH : CONVERGE_NOTHING;
+}
+
+static enum converge_step stop(const struct converge_view *view)
+{
+	if (view->registered)
+		return CONVERGE_DEREGISTER;
+	return view->container == CONTAINER_RUNNING ? CONVERGE_STOP : CONVERGE_NOTHING;
+}
+
+enum converge_step converge_next(const struct converge_view *view)
+{
+	if (view->now_ms < view->retry_ms)
+		return CONVERGE_NOTHING;
+	if (!view->assigned)
+		return leave(view);
+	if (view->container == CONTAINER_UNKNOWN)
+		return CONVERGE_NOTHING;
+	switch (view->desired) {
+	case NODE_PREPARE:
+		return view->image_ready ? CONVERGE_NOTHING : CONVERGE_PREPARE;
+	case NODE_RUN:
+	case NODE_DRAIN:
+		return run(view);
+	case NODE_STOP:
+		return stop(view);
+	}
+	return CONVERGE_NOTHING;
+}
+
+const char *converge_step_name(enum converge_step step)
+{
+	static const char *const names[] = {
+		[CONVERGE_NOTHING] = "nothing",       [CONVERGE_PREPARE] = "prepare",
+		[CONVERGE_LAUNCH] = "launch",         [CONVERGE_PROBE] = "probe",
+		[CONVERGE_REGISTER] = "register",     [CONVERGE_CONFIGURE] = "configure",
+		[CONVERGE_DEREGISTER] = "deregister", [CONVERGE_STOP] = "stop",
+		[CONVERGE_REMOVE] = "remove",         [CONVERGE_FORGET] = "forget",
+	};
+
+	return names[step];
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/instance-job.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/node-image.h"
+#include "agent/node-launch.h"
+#include "base/clock.h"
+#include "base/i18n.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/canonical.h"
+
+#define LOG_LINES 20
+#define LOG_MOST 4096
+/* How long we ask ourselves whether a new node is well before Consul's checks are left to find out. */
+#define PROBE_MS 2000
+
+struct job {
+	struct instance *instance;
+	struct node_env *env;
+	enum converge_step step;
+	/* copies */
+	struct instance_id id;
+	struct node_spec *spec;
+	json_t *context;
+	char *container;
+	struct registration registration;
+	/* results */
+	int r;
+	struct err err;
+	struct runtime_node node;
+	bool healthy;
+	char *log;
+};
+
+static void job_free(struct job *job)
+{
+	instance_id_release(&job->id);
+	node_spec_free(job->spec);
+	json_decref(job->context);
+	free(job->container);
+	registration_release(&job->registration);
+	err_release(&job->err);
+	runtime_node_release(&job->node);
+	free(job->log);
+	free(job);
+}
+
+static int probe(struct job *job)
+{
+	job->healthy = probe_until_healthy(job->env, job->container, &job->registration, PROBE_MS);
+	return registration_apply(job->env, job->container, &job->registration, job->healthy, &job->err);
+}
+
+static int work_on(struct job *job, const struct node_job *node)
+{
+	switch (job->step) {
+	case CONVERGE_PREPARE:
+		return node_image_build(job->env, job->spec, &job->err);
+	case CONVERGE_LAUNCH:
+		return node_launch(node, &job->node, &job->err);
+	case CONVERGE_PROBE:
+		return probe(job);
+	case CONVERGE_REGISTER:
+		return registration_apply(job->env, job->container, &job->registration, false, &job->err);
+	case CONVERGE_CONFIGURE:
+		return node_configure(node, &job->err);
+	case CONVERGE_DEREGISTER:
+		return consul_service_deregister(job->env->consul, job->id.catalog_id, &job->err);
+	case CONVERGE_STOP:
+		return node_stop(node, &job->err);
+	case CONVERGE_REMOVE:
+		return node_remove(node, &job->err);
+	case CONVERGE_NOTHING:
+	case CONVERGE_FORGET:
+		break;
+	}
+	return 0;
+}
+
+static char *failure_log(struct job *job, const struct node_job *node)
+{
+	if (job->step == CONVERGE_PREPARE)
+		return node_build_tail(job->env, job->spec->bundle, LOG_MOST);
+	return node_log_tail(node, LOG_LINES, LOG_MOST);
+}
+
+static void work(void *data)
+{
+	struct job *job = data;
+	struct node_job node = {
+		.env = job->env, .id = &job->id, .spec = job->spec, .context = job->context, .container = job->container
+	};
+
+	job->r = work_on(job, &node);
+	if (job->r >= 0)
+		return;
+	job->log = failure_log(job, &node);
+	text_printable(job->log, true);
+}
+
+static void launched(struct instance *instance, struct job *job)
+{
+	runtime_node_release(&instance->node);
+	instance->node = job->node;
+	job->node = (struct runtime_node){ 0 };
+	instance->container = instance->node.state == RUNTIME_RUNNING ? CONTAINER_RUNNING : CONTAINER_EXITED;
+	instance->launched_ms = clock_monotonic_ms();
+	instance->proven = false;
+	free(instance->files);
+	instance->files = json_fingerprint(job->context);
+	if (instance->container == CONTAINER_EXITED) {
+		instance->container = CONTAINER_RUNNING;
+		instance_died(instance, instance->node.exit_code);
+	}
+}
+
+static void succeeded(struct instance *instance, struct job *job)
+{
+	switch (job->step) {
+	case CONVERGE_PREPARE:
+		instance->image_ready = true;
+		break;
+	case CONVERGE_LAUNCH:
+		launched(instance, job);
+		return; /* a launch that ends at once is no success */
+	case CONVERGE_PROBE:
+	case CONVERGE_REGISTER:
+		instance->registered = true;
+		instance->proven = instance->container == CONTAINER_RUNNING;
+		free(instance->level);
+		instance->level = instance->proven ? registration_digest(&job->registration) : NULL;
+		break;
+	case CONVERGE_CONFIGURE:
+		free(instance->files);
+		instance->files = json_fingerprint(job->context);
+		break;
+	case CONVERGE_DEREGISTER:
+		instance->registered = false;
+		break;
+	case CONVERGE_STOP:
+		instance->container = CONTAINER_EXITED;
+		instance->proven = false;
+		break;
+	case CONVERGE_REMOVE:
+		instance->container = CONTAINER_NONE;
+		runtime_node_release(&instance->node);
+		break;
+	case CONVERGE_NOTHING:
+	case CONVERGE_FORGET:
+		break;
+	}
+	instance_succeeded(instance);
+}
+
+/* Consul or the runtime is away: no fault of the node's. */
+static bool nobody_answered(const struct job *job)
+{
+	switch (job->step) {
+	case CONVERGE_PROBE:
+	case CONVERGE_REGISTER:
+	case CONVERGE_DEREGISTER:
+		return true; /* these speak with Consul only */
+	default:
+		return job->r == -ECONNREFUSED || job->r == -ECONNRESET || job->r == -EAGAIN || job->r == -EPROTO;
+	}
+}
+
+static void failed(struct instance *instance, struct job *job)
+{
+	bool final = job->step == CONVERGE_PREPARE || job->r == -EADDRINUSE || job->r == -ENOENT;
+
+	if (nobody_answered(job)) {
+		log_warning("%s: %s must wait: %s", instance->id.text, converge_step_name(job->step),
+			    err_text(&job->err));
+		instance->retry_ms = clock_monotonic_ms() + 1000;
+	} else
+		instance_failed(instance, err_text(&job->err), TAKE_PTR(job->log), 1000, final);
+	agent_look_at_runtime(instance->agent);
+}
+
+static void done(void *data)
+{
+	struct job *job = data;
+	struct instance *instance = job->instance;
+
+	instance->busy = false;
+	if (job->r < 0)
+		failed(instance, job);
+	else
+		succeeded(instance, job);
+	instance->doing = CONVERGE_NOTHING;
+	if (instance->missed)
+		agent_look_at_runtime(instance->agent);
+	instance->missed = false;
+	if (instance->registered && instance->container == CONTAINER_EXITED)
+		instance_report_death(instance, instance->node.exit_code);
+	job_free(job);
+	instance_step(instance);
+}
+
+void instance_begin(struct instance *instance, enum converge_step step, json_t *context)
+{
+	struct job *job = xcalloc(1, sizeof(*job));
+
+	job->instance = instance;
+	job->env = &instance->agent->env;
+	job->step = step;
+	instance_id_parse(instance->id.text, &job->id, NULL);
+	if (instance->assignment || instance->spec) {
+		_cleanup_json_ json_t *json = node_spec_to_json(instance->spec);
+
+		node_spec_from_json(json, &job->spec, NULL);
+	}
+	job->context = context ? json_deep_copy(context) : NULL;
+	job->container = xstrdup(instance->container == CONTAINER_NONE ? NULL : instance->node.id);
+	instance_registration(instance, &job->registration);
+	instance->busy = true;
+	instance->doing = step;
+	pool_submit(instance->agent->pool, work, done, job);
+}
+
+static void on_told(void *data, int r, struct http_reply *reply, struct err *err)
+{
+	(void)data, (void)reply;
+	if (r < 0)
+		log_debug("Consul was not told of an end: %s", err_text(err));
+}
+
+void instance_report_death(struct instance *instance, int exit_code)
+{
+	_cleanup_(freep) char *path = xasprintf("/v1/agent/check/update/%s:running", instance->id.catalog_id);
+	_cleanup_json_ json_t *body = NULL;
+	_cleanup_(freep) char *text = NULL,
+			      *output = xasprintf("The main process ended with exit status %d.", exit_code);
+	struct http_request request = { .method = "PUT", .path = path };
+
+	if (!instance->registered)
+		return;
+	body = json_pack("{ss ss}", "Status", "critical", "Output", output);
+	text = json_canonical(body);
+	request.body = text;
+	request.body_len = strlen(text);
+	http_loop_start(instance->agent->loop, consul_base(instance->agent->env.consul),
+			consul_token(instance->agent->env.consul), &request, on_told, NULL);
+}

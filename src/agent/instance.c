@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/instance.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/acks.h"
+#include "agent/exec-checks.h"
+#include "agent/instance-job.h"
+#include "agent/node-context.h"
+#include "agent/node-files.h"
+#include "agent/node-image.h"
+#include "agent/proxy.h"
+#include "base/clock.h"
+#include "base/i18n.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/canonical.h"
+
+/* A node that ran so long before it ended is started again at once. */
+#define STEADY_MS 10000
+/* A first end may be a hiccup; so many in a row are a failure to tell the leader. */
+#define ENDS_THAT_FAIL 3
+
+struct instance *instance_find(struct agent *agent, const char *text)
+{
+	struct instance *instance = agent->instances;
+
+	while (instance && strcmp(instance->id.text, text))
+		instance = instance->next;
+	return instance;
+}
+
+struct instance *instance_get(struct agent *agent, const char *text)
+{
+	struct instance *instance = instance_find(agent, text);
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct instance_id id;
+
+	if (instance)
+		return instance;
+	if (instance_id_parse(text, &id, &err) < 0) {
+		log_warning("%s", err_text(&err));
+		return NULL;
+	}
+	instance = xcalloc(1, sizeof(*instance));
+	instance->agent = agent;
+	instance->id = id;
+	instance->container = agent->runtime_listed ? CONTAINER_NONE : CONTAINER_UNKNOWN;
+	instance->next = agent->instances;
+	agent->instances = instance;
+	return instance;
+}
+
+static void drop_links(struct instance *instance)
+{
+	for (size_t i = 0; instance->using_links && i < instance->spec->n_links; i++)
+		links_drop(instance->agent->links, instance->id.service, instance->spec->links[i].component);
+	instance->using_links = false;
+}
+
+static void use_links(struct instance *instance)
+{
+	if (instance->using_links || !instance->spec || !instance->assignment ||
+	    instance->spec->desired == NODE_PREPARE)
+		return;
+	instance->using_links = true;
+	for (size_t i = 0; i < instance->spec->n_links; i++)
+		links_use(instance->agent->links, instance->id.service, instance->spec->links[i].component);
+}
+
+void instance_free(struct instance *instance)
+{
+	struct instance **at = &instance->agent->instances;
+
+	while (*at != instance)
+		at = &(*at)->next;
+	*at = instance->next;
+	drop_links(instance);
+	exec_checks_free(instance->exec_checks);
+	proxy_free(instance->proxy);
+	acks_free(instance->acks);
+	runtime_node_release(&instance->node);
+	node_spec_free(instance->spec);
+	instance_id_release(&instance->id);
+	free(instance->assignment);
+	free(instance->level);
+	free(instance->files);
+	free(instance->proxy_socket);
+	free(instance->why);
+	free(instance->log);
+	free(instance->reported);
+	free(instance);
+}
+
+static void forgive(struct instance *instance)
+{
+	instance->failures = 0;
+	instance->retry_ms = 0;
+	instance->failed = false;
+	free(TAKE_PTR(instance->why));
+	free(TAKE_PTR(instance->log));
+}
+
+static struct node_spec *parse_assignment(const struct instance *instance, const char *assignment)
+{
+	_cleanup_json_ json_t *json = json_loads(assignment, 0, NULL);
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct node_spec *spec = NULL;
+
+	if (node_spec_from_json(json, &spec, &err) < 0)
+		log_error("The assignment of %s cannot be read: %s", instance->id.text, err_text(&err));
+	return spec;
+}
+
+void instance_assign(struct instance *instance, const char *assignment)
+{
+	struct node_spec *spec;
+
+	if (!assignment) {
+		free(TAKE_PTR(instance->assignment));
+		forgive(instance);
+		return;
+	}
+	if (instance->assignment && !strcmp(instance->assignment, assignment))
+		return;
+	spec = parse_assignment(instance, assignment);
+	if (!spec)
+		return; /* as last told */
+	drop_links(instance);
+	node_spec_free(instance->spec);
+	instance->spec = spec;
+	free(instance->assignment);
+	instance->assignment = xstrdup(assignment);
+	forgive(instance);
+}
+
+void instance_observe(struct instance *instance, const struct runtime_node *node)
+{
+	bool was_running = instance->container == CONTAINER_RUNNING;
+
+	if (instance->busy) {
+		instance->missed = true;
+		return;
+	}
+	runtime_node_release(&instance->node);
+	if (!node) {
+		instance->container = CONTAINER_NONE;
+		return;
+	}
+	instance->node.id = xstrdup(node->id);
+	instance->node.name = xstrdup(node->name);
+	instance->node.ports = xcalloc(node->n_ports, sizeof(*node->ports));
+	for (size_t i = 0; i < node->n_ports; i++) {
+		instance->node.ports[i] = node->ports[i];
+		instance->node.ports[i].name = xstrdup(node->ports[i].name);
+		instance->node.ports[i].address = xstrdup(node->ports[i].address);
+	}
+	instance->node.n_ports = node->n_ports;
+	instance->container = node->state == RUNTIME_RUNNING   ? CONTAINER_RUNNING
+			      : node->state == RUNTIME_CREATED ? CONTAINER_CREATED
+							       : CONTAINER_EXITED;
+	if (was_running && instance->container != CONTAINER_RUNNING)
+		instance->proven = false;
+}
+
+/* Back off: 0, 1, 2, 4 … 30 s for starts, from 2 s for what will hardly mend itself. */
+static void back_off(struct instance *instance, int64_t first_ms)
+{
+	int64_t wait = first_ms;
+
+	for (unsigned i = 1; i < instance->failures && wait < 30000; i++)
+		wait *= 2;
+	instance->retry_ms = clock_monotonic_ms() + (wait > 30000 ? 30000 : wait);
+}
+
+void instance_died(struct instance *instance, int exit_code)
+{
+	instance->missed = instance->busy;
+	if (instance->container != CONTAINER_RUNNING || instance->doing == CONVERGE_STOP ||
+	    instance->doing == CONVERGE_REMOVE)
+		return;
+	log_info("%s ended with exit status %d.", instance->id.text, exit_code);
+	instance->container = CONTAINER_EXITED;
+	instance->proven = false;
+	free(instance->level);
+	instance->level = NULL;
+	exec_checks_stop(instance->exec_checks);
+	instance_report_death(instance, exit_code);
+	if (clock_monotonic_ms() - instance->launched_ms > STEADY_MS)
+		instance->failures = 0;
+	if (instance->failures++)
+		back_off(instance, 1000);
+	free(instance->why);
+	instance->why = xasprintf(_("Its main process ended with exit status %d"), exit_code);
+	instance->failed = instance->failures >= ENDS_THAT_FAIL;
+}
+
+json_t *instance_context(const struct instance *instance)
+{
+	const struct node_spec *spec = instance->spec;
+	struct members *members = xcalloc(spec->n_links, sizeof(*members));
+	json_t *context = NULL;
+	size_t known = 0;
+
+	while (known < spec->n_links &&
+	       links_members(instance->agent->links, instance->id.service, spec->links[known].component,
+			     spec->links[known].port, &members[known]) == 0)
+		known++;
+	if (known == spec->n_links)
+		context =
+		    node_context(&instance->id, spec, members, instance->agent->env.host, instance->agent->env.address);
+	for (size_t i = 0; i < known; i++)
+		members_release(&members[i]);
+	free(members);
+	return context;
+}
+
+bool instance_registration(const struct instance *instance, struct registration *ret)
+{
+	_cleanup_(freep) struct check *added = NULL;
+	size_t n_added;
+
+	if (!instance->spec || instance->container != CONTAINER_RUNNING)
+		return false;
+	added = added_checks_for(&instance->agent->added, &instance->id, &n_added);
+	registration_build(&instance->id, instance->spec, &instance->node, instance->agent->env.host,
+			   instance->agent->env.address, added, n_added, ret);
+	return true;
+}
+
+/* Looks up, once its recipe is on this host, what an agent that was restarted does not know. */
+static void learn(struct instance *instance)
+{
+	_cleanup_(recipe_freep) struct recipe *recipe = NULL;
+
+	if (instance->learned || !instance->spec || !bundle_present(instance->agent->env.store, instance->spec->bundle))
+		return;
+	if (node_recipe(&instance->agent->env, instance->spec, &recipe, NULL) < 0)
+		return;
+	instance->learned = true;
+	instance->proxy_socket = xstrdup(recipe->haproxy.socket);
+	instance->files = node_files_context(&instance->agent->env, &instance->id);
+}
+
+static bool is_level(const struct instance *instance)
+{
+	_cleanup_(registration_release) struct registration wanted = { 0 };
+	_cleanup_(freep) char *digest = NULL;
+
+	if (!instance->level || !instance_registration(instance, &wanted))
+		return false;
+	digest = registration_digest(&wanted);
+	return !strcmp(digest, instance->level);
+}
+
+static struct converge_view view_of(const struct instance *instance, json_t *context)
+{
+	_cleanup_(freep) char *fingerprint = context ? json_fingerprint(context) : NULL;
+
+	return (struct converge_view){
+		.assigned = instance->assignment != NULL,
+		.explained = instance->explained,
+		.desired = instance->spec ? instance->spec->desired : NODE_STOP,
+		.container = instance->container,
+		.image_ready = instance->image_ready,
+		.links_known = context != NULL,
+		.registered = instance->registered,
+		.level = is_level(instance),
+		.proven = instance->proven,
+		.configured = !context || (instance->files && !strcmp(instance->files, fingerprint)),
+		.has_state = instance->has_state,
+		.retry_ms = instance->retry_ms,
+		.now_ms = clock_monotonic_ms(),
+	};
+}
+
+static const char *state_name(const struct instance *instance, const struct converge_view *view)
+{
+	if (instance->failed)
+		return "failed";
+	if (view->desired == NODE_STOP)
+		return instance->container == CONTAINER_RUNNING || instance->registered ? "running" : "stopped";
+	if (view->container == CONTAINER_RUNNING)
+		return instance->proven ? "running" : "starting";
+	if (view->desired == NODE_PREPARE)
+		return view->image_ready ? "prepared" : "building";
+	return view->image_ready ? "starting" : "building";
+}
+
+/* The state key tells the leader what the catalog cannot say. */
+static void report(struct instance *instance, const struct converge_view *view)
+{
+	_cleanup_(freep) char *key = NULL;
+	_cleanup_json_ json_t *what = NULL;
+	char *text;
+
+	if (!instance->assignment || instance->container == CONTAINER_UNKNOWN)
+		return;
+	what = json_pack("{ss ss* ss* sI}", "state", state_name(instance, view), "why", instance->why, "log",
+			 instance->log, "answers", (json_int_t)instance->spec->since);
+	text = json_canonical(what);
+	if (instance->reported && !strcmp(text, instance->reported)) {
+		free(text);
+		return;
+	}
+	free(instance->reported);
+	instance->reported = text;
+	json_object_set_new(what, "since", json_integer(clock_realtime_ms()));
+	key = xasprintf("tepuy/host/%s/state/%s", instance->agent->env.host, instance->id.text);
+	text = json_canonical(what);
+	kv_level_put(instance->agent->kv, key, text);
+	free(text);
+	instance->has_state = true;
+}
+
+static void forget(struct instance *instance)
+{
+	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/state/%s", instance->agent->env.host, instance->id.text);
+
+	kv_level_delete(instance->agent->kv, key);
+	instance->has_state = false;
+}
+
+void instance_step(struct instance *instance)
+{
+	const struct agent *agent = instance->agent;
+	_cleanup_json_ json_t *context = NULL;
+	enum converge_step step;
+	struct converge_view view;
+
+	/* Nothing is done before all have told: Consul what is wanted, the runtime and the catalog what is there. */
+	if (instance->busy || !agent->assignments_known || !agent->runtime_listed || !agent->catalog_known)
+		return;
+	learn(instance);
+	use_links(instance);
+	context = instance->spec && instance->assignment ? instance_context(instance) : NULL;
+	view = view_of(instance, context);
+	step = converge_next(&view);
+	if (step == CONVERGE_FORGET) {
+		forget(instance);
+		instance_free(instance);
+		return;
+	}
+	report(instance, &view);
+	if (step != CONVERGE_NOTHING) {
+		log_debug("%s: %s", instance->id.text, converge_step_name(step));
+		instance_begin(instance, step, context);
+	} else if (!instance->assignment && instance->container == CONTAINER_NONE)
+		instance_free(instance);
+	else if (instance->container == CONTAINER_RUNNING && instance->registered) {
+		exec_checks_start(instance);
+		proxy_update(instance);
+	}
+}
+
+void instance_link_changed(struct instance *instance)
+{
+	if (instance->container == CONTAINER_RUNNING)
+		instance->retry_ms = 0; /* what did not work out for the old links may for the new ones */
+	if (instance->registered)
+		proxy_update(instance);
+	instance_step(instance);
+}
+
+void instances_step_all(struct agent *agent)
+{
+	for (struct instance *instance = agent->instances, *next; instance; instance = next) {
+		next = instance->next;
+		instance_step(instance);
+	}
+}
+
+void instances_observe_catalog(struct agent *agent, const struct consul_services *services)
+{
+	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
+		const struct consul_service *found = NULL;
+
+		for (size_t i = 0; !found && i < services->n; i++)
+			if (!strcmp(services->v[i].id, instance->id.catalog_id))
+				found = &services->v[i];
+		if (instance->busy)
+			continue;
+		if (found && instance->container == CONTAINER_RUNNING)
+			instance->proven = true; /* Consul's checks judge it */
+		instance->registered = found != NULL;
+		free(instance->level);
+		exec_checks_stop(instance->exec_checks); /* they tell Consul anew */
+		instance->level = NULL;                  /* the next step compares and brings it level */
+	}
+}
+
+int64_t instances_next_retry(const struct agent *agent)
+{
+	int64_t now = clock_monotonic_ms(), next = INT64_MAX;
+
+	for (const struct instance *instance = agent->instances; instance; instance = instance->next)
+		if (!instance->busy && instance->retry_ms > now && instance->retry_ms < next)
+			next = instance->retry_ms;
+	return next;
+}
+
+void instance_failed(struct instance *instance, const char *why, char *log, int64_t first_ms, bool at_once)
+{
+	log_warning("%s: %s: %s", instance->id.text, converge_step_name(instance->doing), why);
+	free(instance->why);
+	free(instance->log);
+	instance->why = xstrdup(why);
+	instance->log = log;
+	instance->failures++;
+	instance->failed = at_once || instance->failures >= ENDS_THAT_FAIL;
+	back_off(instance, first_ms);
+}
+
+void instance_succeeded(struct instance *instance)
+{
+	forgive(instance);
+}

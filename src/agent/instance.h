@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One instance on this host: what Consul wants of it, what the runtime has of it, and the one job at a time that brings
+ * the second to the first (converge.h). On the loop.
+ */
+#ifndef TEPUY_AGENT_INSTANCE_H
+#define TEPUY_AGENT_INSTANCE_H
+
+#include "agent/agent-state.h"
+#include "agent/converge.h"
+#include "agent/instance-id.h"
+#include "agent/registration.h"
+#include "model/node.h"
+
+struct exec_checks;
+struct proxy;
+struct acks;
+
+struct instance {
+	struct instance *next;
+	struct agent *agent;
+	struct instance_id id;
+
+	/* Wanted */
+	char *assignment;          /* its JSON as in Consul, NULL: not assigned */
+	struct node_spec *spec;    /* of the last assignment, NULL: never seen or unreadable */
+	bool mentioned;            /* scratch of agent-run.c: in the list at hand */
+	bool explained, has_state; /* see converge_view */
+
+	/* Is */
+	enum container container;
+	struct runtime_node node; /* while there is a container */
+	bool image_ready, registered, proven;
+	char *level;        /* digest of the registration that Consul has, NULL: unknown */
+	char *files;        /* fingerprint of the context that its files were made from, NULL: unknown */
+	bool learned;       /* `proxy_socket` and `files` were looked up */
+	char *proxy_socket; /* the recipe's haproxy.socket, or NULL */
+	bool using_links;
+
+	/* Work */
+	bool busy;
+	bool missed; /* the runtime told of it while a job was at it */
+	enum converge_step doing;
+	unsigned failures;
+	int64_t retry_ms, launched_ms; /* monotonic */
+	char *why, *log;               /* of the last failure */
+	bool failed;                   /* enough to say so: not a first hiccup */
+	char *reported;                /* value of its state key as last wanted */
+
+	struct exec_checks *exec_checks;
+	struct proxy *proxy;
+	struct acks *acks;
+};
+
+/* Finds it, or makes it; NULL when the text names no instance. */
+struct instance *instance_get(struct agent *agent, const char *text);
+struct instance *instance_find(struct agent *agent, const char *text);
+
+/* A changed assignment (NULL: none). */
+void instance_assign(struct instance *instance, const char *assignment);
+/* What the runtime has of it (NULL: nothing). */
+void instance_observe(struct instance *instance, const struct runtime_node *node);
+/* Its main process ended. */
+void instance_died(struct instance *instance, int exit_code);
+/* A component that it is connected to changed: routes first, files after. */
+void instance_link_changed(struct instance *instance);
+/* Looks at it and begins the next step, if any. Frees it when nothing of it is left. */
+void instance_step(struct instance *instance);
+void instances_step_all(struct agent *agent);
+/* What Consul's local agent has: the registered ids with their meta digests. */
+void instances_observe_catalog(struct agent *agent, const struct consul_services *services);
+void instance_free(struct instance *instance);
+
+/* Its registration as it should be now. False while it has none. Release with registration_release. */
+bool instance_registration(const struct instance *instance, struct registration *ret);
+/* The context of its templates; NULL while a link is not known yet. A new reference. */
+json_t *instance_context(const struct instance *instance);
+/* Time of the earliest retry, INT64_MAX: none. Monotonic ms. */
+int64_t instances_next_retry(const struct agent *agent);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The planner's actions as Consul transactions: each whole or not at all, and only while the lock's session holds. */
+#ifndef TEPUY_AGENT_LEADER_APPLY_H
+#define TEPUY_AGENT_LEADER_APPLY_H
+
+#include "agent/agent-state.h"
+#include "agent/leader-view.h"
+
+struct leader_applied {
+	/* ModifyIndex that a watch of tepuy/service/ and of tepuy/host/ must have reached to show all of it; 0: nothing
+	 */
+	uint64_t services_index, hosts_index;
+};
+
+typedef void (*leader_applied_fn)(void *data, const struct leader_applied *applied);
+
+/* Sends them from a thread, then calls `done` on the loop. A transaction that Consul refuses is dropped: plan again. */
+void leader_apply(struct agent *agent, const struct plan_actions *actions, const struct spec_cache *specs,
+		  const char *session, leader_applied_fn done, void *data);
+
+#endif

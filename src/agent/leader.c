@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/leader.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/leader-apply.h"
+#include "agent/leader-view.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "consul/consul-decode.h"
+#include "consul/consul-lock.h"
+#include "consul/consul-watch.h"
+#include "model/canonical.h"
+
+/* How long a transaction of ours may take to show in the watches before the plan goes on without it. */
+#define SEE_OWN_MS 5000
+
+struct leader {
+	struct agent *agent;
+	struct consul_lock *lock;
+	struct consul_watch *services_watch, *hosts_watch, *checks_watch;
+	struct consul_kvs services, hosts;
+	struct consul_checks checks;
+	bool have_services, have_hosts, have_checks;
+	struct health_memory *memory;
+	struct spec_cache *specs;
+	struct strv fetching; /* "service/revision" under way */
+	bool applying, again;
+	uint64_t see_services, see_hosts; /* what the watches must show before the next plan */
+	int64_t see_until_ms;
+	sd_event_source *timer, *soon;
+};
+
+static void plan(struct leader *leader);
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct leader *leader = data;
+
+	(void)source, (void)usec;
+	leader->timer = sd_event_source_disable_unref(leader->timer);
+	plan(leader);
+	return 0;
+}
+
+static void wake_after(struct leader *leader, int64_t ms)
+{
+	if (ms < 1)
+		ms = 1;
+	if (ms > 3600000)
+		ms = 3600000;
+	leader->timer = sd_event_source_disable_unref(leader->timer);
+	sd_event_add_time_relative(leader->agent->event, &leader->timer, CLOCK_MONOTONIC, (uint64_t)ms * 1000, 0,
+				   on_timer, leader);
+}
+
+struct fetch {
+	struct leader *leader;
+	char *service;
+	uint64_t revision;
+};
+
+static void on_spec(void *data, int r, struct http_reply *reply, struct err *err)
+{
+	struct fetch *fetch = data;
+	json_t *json = NULL;
+
+	if (r < 0 || (reply->status != 200 && reply->status != 404))
+		log_warning("Revision %llu of %s cannot be read: %s", (unsigned long long)fetch->revision,
+			    fetch->service, r < 0 ? err_text(err) : buf_text(&reply->body));
+	else {
+		json = reply->status == 200 ? json_loadb(buf_text(&reply->body), reply->body.len, 0, NULL) : NULL;
+		spec_cache_put(fetch->leader->specs, fetch->service, fetch->revision, json ? json : json_null());
+	}
+	strv_release(&fetch->leader->fetching);
+	plan(fetch->leader);
+	free(fetch->service);
+	free(fetch);
+}
+
+/* The spec of an earlier revision; the plan goes on when it is there. */
+static void fetch_spec(struct leader *leader, const char *name)
+{
+	const char *slash = strchr(name, '/');
+	_cleanup_(freep) char *path = xasprintf("/v1/kv/tepuy/revision/%s?raw", name);
+	struct http_request request = { .method = "GET", .path = path };
+	struct fetch *fetch;
+
+	if (strv_has(&leader->fetching, name))
+		return;
+	strv_add(&leader->fetching, name);
+	fetch = xcalloc(1, sizeof(*fetch));
+	fetch->leader = leader;
+	fetch->service = xstrndup(name, (size_t)(slash - name));
+	fetch->revision = strtoull(slash + 1, NULL, 10);
+	http_loop_start(leader->agent->loop, consul_base(leader->agent->env.consul),
+			consul_token(leader->agent->env.consul), &request, on_spec, fetch);
+}
+
+static bool ready(struct leader *leader)
+{
+	bool seen = leader->services.index >= leader->see_services && leader->hosts.index >= leader->see_hosts;
+	int64_t now = clock_monotonic_ms();
+
+	if (!consul_lock_held(leader->lock) || !leader->have_services || !leader->have_hosts || !leader->have_checks)
+		return false;
+	if (seen || now >= leader->see_until_ms)
+		return true;
+	wake_after(leader, leader->see_until_ms - now);
+	return false;
+}
+
+static void on_applied(void *data, const struct leader_applied *applied)
+{
+	struct leader *leader = data;
+
+	leader->applying = false;
+	if (applied->services_index > leader->see_services)
+		leader->see_services = applied->services_index;
+	if (applied->hosts_index > leader->see_hosts)
+		leader->see_hosts = applied->hosts_index;
+	leader->see_until_ms = clock_monotonic_ms() + SEE_OWN_MS;
+	plan(leader);
+}
+
+static void plan(struct leader *leader)
+{
+	_cleanup_plan_view_ struct plan_view view = { 0 };
+	_cleanup_strv_ struct strv missing = { 0 };
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct plan_actions actions = { 0 };
+	struct leader_sources from = {
+		.hosts = &leader->hosts,
+		.services = &leader->services,
+		.checks = &leader->checks,
+		.memory = leader->memory,
+		.specs = leader->specs,
+		.now_ms = clock_realtime_ms(),
+		.monotonic_ms = clock_monotonic_ms(),
+	};
+
+	if (leader->applying || !ready(leader))
+		return;
+	leader_view(&from, &view, &missing);
+	for (size_t i = 0; i < missing.n; i++)
+		fetch_spec(leader, missing.v[i]);
+	view.consul_unwell = !consul_watch_fresh(leader->services_watch) || !consul_watch_fresh(leader->hosts_watch) ||
+			     !consul_watch_fresh(leader->checks_watch);
+	if (plan_next(&view, &actions, &err) < 0) {
+		log_error("Nothing can be planned: %s", err_text(&err));
+		return;
+	}
+	if (actions.wake_ms != INT64_MAX)
+		wake_after(leader, actions.wake_ms - from.now_ms);
+	if (actions.n) {
+		leader->applying = true;
+		leader_apply(leader->agent, &actions, leader->specs, consul_lock_session(leader->lock), on_applied,
+			     leader);
+	}
+	plan_actions_release(&actions);
+}
+
+static int on_soon(sd_event_source *source, void *data)
+{
+	struct leader *leader = data;
+
+	(void)source;
+	leader->soon = sd_event_source_disable_unref(leader->soon);
+	plan(leader);
+	return 0;
+}
+
+/* After all that the loop has at hand now: several watches often tell of one change. */
+static void plan_soon(struct leader *leader)
+{
+	if (leader->soon)
+		return;
+	sd_event_add_defer(leader->agent->event, &leader->soon, on_soon, leader);
+	sd_event_source_set_priority(leader->soon, SD_EVENT_PRIORITY_IDLE);
+}
+
+static bool take_kvs(struct consul_kvs *to, const json_t *value, uint64_t index)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct consul_kvs kvs = { 0 };
+
+	if (consul_decode_kvs(value, &kvs, &err) < 0) {
+		log_error("Consul's keys cannot be read: %s", err_text(&err));
+		return false;
+	}
+	consul_kvs_release(to);
+	*to = kvs;
+	to->index = index;
+	return true;
+}
+
+static void on_checks(void *data, const json_t *value, uint64_t index, const struct err *err)
+{
+	struct leader *leader = data;
+	struct consul_checks checks = { 0 };
+
+	(void)index;
+	if (err || consul_decode_checks(value, &checks, NULL) < 0)
+		return;
+	consul_checks_release(&leader->checks);
+	leader->checks = checks;
+	leader->have_checks = true;
+	plan_soon(leader);
+}
+
+static void on_hosts(void *data, const json_t *value, uint64_t index, const struct err *err)
+{
+	struct leader *leader = data;
+
+	if (err || !take_kvs(&leader->hosts, value, index))
+		return;
+	leader->have_hosts = true;
+	plan_soon(leader);
+}
+
+static void watch(struct leader *leader, const char *path, consul_watch_fn fn, struct consul_watch **ret)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (consul_watch_new(leader->agent->loop, leader->agent->env.consul, path, fn, leader, ret, &err) < 0)
+		log_error("Cannot watch %s: %s", path, err_text(&err));
+}
+
+static void on_services(void *data, const json_t *value, uint64_t index, const struct err *err)
+{
+	struct leader *leader = data;
+
+	if (err || !take_kvs(&leader->services, value, index))
+		return;
+	leader->have_services = true;
+	/* Statuses are read before assignments, so that no status is newer than what is known of its nodes. */
+	if (!leader->hosts_watch)
+		watch(leader, "/v1/kv/tepuy/host/?recurse", on_hosts, &leader->hosts_watch);
+	plan_soon(leader);
+}
+
+static void stop_watching(struct leader *leader)
+{
+	leader->timer = sd_event_source_disable_unref(leader->timer);
+	leader->soon = sd_event_source_disable_unref(leader->soon);
+	consul_watch_freep(&leader->services_watch);
+	consul_watch_freep(&leader->hosts_watch);
+	consul_watch_freep(&leader->checks_watch);
+	leader->services_watch = leader->hosts_watch = leader->checks_watch = NULL;
+	leader->have_services = leader->have_hosts = leader->have_checks = false;
+}
+
+static void on_lock(void *data, bool held, const struct err *err)
+{
+	struct leader *leader = data;
+
+	leader->agent->leading = held;
+	if (!held) {
+		log_info("This host no longer leads: %s.", err ? err_text(err) : "another one does");
+		stop_watching(leader);
+		return;
+	}
+	log_info("This host leads now.");
+	watch(leader, "/v1/kv/tepuy/service/?recurse", on_services, &leader->services_watch);
+	watch(leader, "/v1/health/state/any", on_checks, &leader->checks_watch);
+}
+
+int leader_new(struct agent *agent, struct leader **ret, struct err *err)
+{
+	struct consul_lock_options options = { .key = "tepuy/leader", .value = agent->env.host };
+	struct leader *leader = xcalloc(1, sizeof(*leader));
+	int r;
+
+	leader->agent = agent;
+	leader->memory = health_memory_new();
+	leader->specs = spec_cache_new();
+	r = consul_lock_new(agent->loop, agent->env.consul, &options, on_lock, leader, &leader->lock, err);
+	if (r < 0) {
+		leader_free(leader);
+		return r;
+	}
+	*ret = leader;
+	return 0;
+}
+
+void leader_free(struct leader *leader)
+{
+	if (!leader)
+		return;
+	stop_watching(leader);
+	consul_lock_free(leader->lock);
+	consul_kvs_release(&leader->services);
+	consul_kvs_release(&leader->hosts);
+	consul_checks_release(&leader->checks);
+	health_memory_free(leader->memory);
+	spec_cache_free(leader->specs);
+	strv_release(&leader->fetching);
+	free(leader);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What every job of the agent may use from its thread: all of it is constant or locks itself. */
+#ifndef TEPUY_AGENT_NODE_ENV_H
+#define TEPUY_AGENT_NODE_ENV_H
+
+#include "consul/consul.h"
+#include "image/image.h"
+#include "runtime/runtime.h"
+
+struct node_env {
+	struct consul *consul;
+	struct runtime *runtime;
+	struct image_store *store;
+	const char *state_dir; /* /var/lib/tepuy */
+	const char *run_dir;   /* /run/tepuy: where secrets lie, on a tmpfs */
+	const char *host;      /* this host's name in Consul */
+	const char *address;   /* its address for the other hosts */
+};
+
+#endif

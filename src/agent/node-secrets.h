@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A node's secrets are files on a tmpfs of the host, mode 0400, mounted into the node at /run/secrets. They are in no
+ * argument, environment, log, event or plan.
+ */
+#ifndef TEPUY_AGENT_NODE_SECRETS_H
+#define TEPUY_AGENT_NODE_SECRETS_H
+
+#include "agent/instance-id.h"
+#include "agent/node-env.h"
+#include "base/strv.h"
+
+#define NODE_SECRETS_MOUNT "/run/secrets"
+
+/* Makes sure that <run_dir>/secrets is a tmpfs: mounts one if need be. */
+int node_secrets_prepare(const char *run_dir, struct err *err);
+
+/* The instance's directory under <run_dir>; the caller owns it. */
+char *node_secrets_directory(const struct node_env *env, const struct instance_id *id);
+
+/* Fetches the named secrets of its service from Consul and writes those that differ. -ENOENT when one is not there. */
+int node_secrets_write(const struct node_env *env, const struct instance_id *id, const struct strv *names,
+		       struct err *err);
+void node_secrets_remove(const struct node_env *env, const struct instance_id *id);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/i18n.h"
+
+struct job {
+	struct job *next;
+	pool_fn work, done;
+	void *data;
+};
+
+struct queue {
+	struct job *first, **end;
+};
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct queue waiting, finished; /* under the lock */
+	unsigned n_threads, n_idle, n_waiting, most_threads;
+	pthread_t *threads;
+	bool stopping;
+	int wake_fd;
+	sd_event_source *source;
+};
+
+static void queue_init(struct queue *queue)
+{
+	queue->first = NULL;
+	queue->end = &queue->first;
+}
+
+static void queue_add(struct queue *queue, struct job *job)
+{
+	job->next = NULL;
+	*queue->end = job;
+	queue->end = &job->next;
+}
+
+static struct job *queue_take(struct queue *queue)
+{
+	struct job *job = queue->first;
+
+	if (!job)
+		return NULL;
+	queue->first = job->next;
+	if (!queue->first)
+		queue->end = &queue->first;
+	return job;
+}
+
+static void wake_loop(struct pool *pool)
+{
+	uint64_t one = 1;
+
+	(void)!write(pool->wake_fd, &one, sizeof(one));
+}
+
+static void *thread_main(void *data)
+{
+	struct pool *pool = data;
+	struct job *job;
+
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->stopping) {
+		job = queue_take(&pool->waiting);
+		if (!job) {
+			pool->n_idle++;
+			pthread_cond_wait(&pool->more, &pool->lock);
+			pool->n_idle--;
+			continue;
+		}
+		pool->n_waiting--;
+		pthread_mutex_unlock(&pool->lock);
+		job->work(job->data);
+		pthread_mutex_lock(&pool->lock);
+		queue_add(&pool->finished, job);
+		wake_loop(pool);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+static int on_finished(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	struct pool *pool = data;
+	struct job *job;
+	uint64_t count;
+
+	(void)source, (void)events;
+	(void)!read(fd, &count, sizeof(count));
+	for (;;) {
+		pthread_mutex_lock(&pool->lock);
+		job = queue_take(&pool->finished);
+		pthread_mutex_unlock(&pool->lock);
+		if (!job)
+			return 0;
+		job->done(job->data);
+		free(job);
+	}
+}
+
+int pool_new(sd_event *event, unsigned most_threads, struct pool **ret, struct err *err)
+{
+	struct pool *pool = xcalloc(1, sizeof(*pool));
+	int r;
+
+	pool->most_threads = most_threads;
+	pool->threads = xcalloc(most_threads, sizeof(*pool->threads));
+	queue_init(&pool->waiting);
+	queue_init(&pool->finished);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->more, NULL);
+	pool->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = pool->wake_fd < 0 ? -errno
+			      : sd_event_add_io(event, &pool->source, pool->wake_fd, EPOLLIN, on_finished, pool);
+	if (r < 0) {
+		pool_free(pool);
+		return err_errno(err, -r, _("Cannot start the worker threads"));
+	}
+	*ret = pool;
+	return 0;
+}
+
+/* Signals are the loop's: a thread starts with all of them blocked. */
+static void start_thread(struct pool *pool)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 512 * 1024);
+	if (pthread_create(&pool->threads[pool->n_threads], &attr, thread_main, pool) == 0)
+		pool->n_threads++;
+	else if (pool->n_threads == 0)
+		abort();
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void pool_submit(struct pool *pool, pool_fn work, pool_fn done, void *data)
+{
+	struct job *job = xcalloc(1, sizeof(*job));
+
+	*job = (struct job){ .work = work, .done = done, .data = data };
+	pthread_mutex_lock(&pool->lock);
+	queue_add(&pool->waiting, job);
+	if (++pool->n_waiting > pool->n_idle && pool->n_threads < pool->most_threads)
+		start_thread(pool);
+	pthread_cond_signal(&pool->more);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_free(struct pool *pool)
+{
+	struct job *job;
+
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = true;
+	pthread_cond_broadcast(&pool->more);
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned i = 0; i < pool->n_threads; i++)
+		pthread_join(pool->threads[i], NULL);
+	while ((job = queue_take(&pool->finished)) || (job = queue_take(&pool->waiting))) {
+		job->done(job->data);
+		free(job);
+	}
+	sd_event_source_unref(pool->source);
+	closep(&pool->wake_fd);
+	pthread_cond_destroy(&pool->more);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->threads);
+	free(pool);
+}

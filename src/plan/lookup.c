@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Sorted arrays over a view: everything is found by bisection, so that a plan grows with n log n. */
+#include "plan/work.h"
+
+#include <string.h>
+
+#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
+
+static int compare_services(const void *a, const void *b)
+{
+	return strcmp((*(const struct plan_service *const *)a)->name, (*(const struct plan_service *const *)b)->name);
+}
+
+static int compare_instances(const void *a, const void *b)
+{
+	const struct plan_instance *x = *(const struct plan_instance *const *)a, *y = *(const struct plan_instance *const *)b;
+	int d = strcmp(x->service, y->service);
+
+	if (!d)
+		d = strcmp(x->component, y->component);
+	if (!d)
+		d = COMPARE(x->n, y->n);
+	if (!d)
+		d = COMPARE(x->gen, y->gen);
+	return d ? d : strcmp(x->host, y->host);
+}
+
+static int compare_drained(const struct plan_ack *x, const char *service, const char *component, unsigned n, uint64_t gen,
+                           const char *host)
+{
+	int d = strcmp(x->service, service);
+
+	if (!d)
+		d = strcmp(x->component, component);
+	if (!d)
+		d = COMPARE(x->n, n);
+	if (!d)
+		d = COMPARE(x->gen, gen);
+	return d ? d : strcmp(x->host, host);
+}
+
+static int compare_acks(const void *a, const void *b)
+{
+	const struct plan_ack *x = *(const struct plan_ack *const *)a, *y = *(const struct plan_ack *const *)b;
+	int d = compare_drained(x, y->service, y->component, y->n, y->gen, y->host);
+
+	return d ? d : strcmp(x->consumer, y->consumer);
+}
+
+static int compare_hosts(const void *a, const void *b)
+{
+	return strcmp(((const struct place_host *)a)->host->name, ((const struct place_host *)b)->host->name);
+}
+
+/* Sorted pointers to the elements of an array. */
+static void *sorted(const void *array, size_t n, size_t size, int (*compare)(const void *, const void *))
+{
+	const void **pointers = xcalloc(n, sizeof(*pointers));
+
+	for (size_t i = 0; i < n; i++)
+		pointers[i] = (const char *)array + i * size;
+	if (n)
+		qsort(pointers, n, sizeof(*pointers), compare);
+	return pointers;
+}
+
+static void sort_hosts(struct lookup *lookup, const struct plan_view *view)
+{
+	lookup->n_hosts = view->n_hosts;
+	lookup->hosts = xcalloc(view->n_hosts, sizeof(*lookup->hosts));
+	for (size_t i = 0; i < view->n_hosts; i++) {
+		lookup->hosts[i].host = &view->hosts[i];
+		lookup->any_alive |= view->hosts[i].alive;
+	}
+	if (view->n_hosts)
+		qsort(lookup->hosts, view->n_hosts, sizeof(*lookup->hosts), compare_hosts);
+	for (size_t i = 0; i < view->n_instances; i++) {
+		struct place_host *host = lookup_host(lookup, view->instances[i].host);
+
+		if (!host)
+			continue;
+		host->load++;
+		if (view->instances[i].desired != PLAN_STOP)
+			host->memory += view->instances[i].memory;
+	}
+}
+
+void lookup_init(struct lookup *lookup, const struct plan_view *view)
+{
+	*lookup = (struct lookup){ .view = view };
+	lookup->services = sorted(view->services, view->n_services, sizeof(*view->services), compare_services);
+	lookup->instances = sorted(view->instances, view->n_instances, sizeof(*view->instances), compare_instances);
+	lookup->acks = sorted(view->acks, view->n_acks, sizeof(*view->acks), compare_acks);
+	sort_hosts(lookup, view);
+}
+
+void lookup_release(struct lookup *lookup)
+{
+	free(lookup->services);
+	free(lookup->instances);
+	free(lookup->acks);
+	free(lookup->hosts);
+	*lookup = (struct lookup){ 0 };
+}
+
+struct place_host *lookup_host(const struct lookup *lookup, const char *name)
+{
+	size_t low = 0, high = lookup->n_hosts;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int d = strcmp(lookup->hosts[middle].host->name, name);
+
+		if (!d)
+			return &lookup->hosts[middle];
+		if (d < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+size_t lookup_acks(const struct lookup *lookup, const struct plan_instance *instance, const struct plan_ack ***ret)
+{
+	size_t low = 0, high = lookup->view->n_acks, n = 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_drained(lookup->acks[middle], instance->service, instance->component, instance->n, instance->gen,
+		                    instance->host) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + n < lookup->view->n_acks &&
+	       !compare_drained(lookup->acks[low + n], instance->service, instance->component, instance->n, instance->gen,
+	                        instance->host))
+		n++;
+	*ret = &lookup->acks[low];
+	return n;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * On which host a new instance goes. An exclusive node stays where its data is; others stay on their host while it fits,
+ * and else go where the fewest nodes of the component are, then the fewest of all, then the first by name.
+ */
+#include "plan/work.h"
+
+#include <string.h>
+
+#include "base/i18n.h"
+
+const char *home_of(const struct plan_status *status, const char *component, unsigned n)
+{
+	size_t low = 0, high = status->n_homes;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct plan_home *home = &status->homes[middle];
+		int d = strcmp(home->component, component);
+
+		if (!d)
+			d = (home->n > n) - (home->n < n);
+		if (!d)
+			return home->host;
+		if (d < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static bool has_labels(const struct plan_host *host, const struct strv *labels)
+{
+	for (size_t i = 0; i < labels->n; i++)
+		if (!strv_has(&host->labels, labels->v[i]))
+			return false;
+	return true;
+}
+
+/* What of a host does not change from one minute to the next. */
+static bool matches(const struct plan_host *host, const struct plan_place *place)
+{
+	return (!place->host || !strcmp(place->host, host->name)) &&
+	       (!place->runtime || (host->runtime && !strcmp(place->runtime, host->runtime))) &&
+	       has_labels(host, &place->labels);
+}
+
+static bool usable(const struct place_host *host, const struct plan_component *want)
+{
+	if (!host->host->alive || host->host->cordoned || host->host->drained)
+		return false;
+	if (want->fixed_ports && host->same)
+		return false;
+	return !want->memory || !host->host->memory || host->memory + want->memory <= host->host->memory;
+}
+
+static void add_node(struct work *work, const struct node *node, unsigned add)
+{
+	for (size_t i = 0; i < node->n_units; i++) {
+		struct place_host *host = lookup_host(work->lookup, node->units[i].it->host);
+
+		if (host && !node->units[i].gone)
+			host->same += add;
+	}
+}
+
+/* How many of the component's instances each host has: counted once, then kept level by act_assign. */
+static void count_same(struct work *work, const struct group *group)
+{
+	if (work->lookup->counted == group)
+		return;
+	for (size_t i = 0; i < work->lookup->n_hosts; i++)
+		work->lookup->hosts[i].same = 0;
+	for (size_t i = 0; i < group->n_nodes; i++)
+		add_node(work, &group->nodes[i], 1);
+	work->lookup->counted = group;
+}
+
+static struct place_host *place_exclusive(struct work *work, const struct group *group, const struct node *node,
+                                          const char *home, char **ret_why, bool *ret_never)
+{
+	struct place_host *host = lookup_host(work->lookup, home);
+
+	if (!matches(host->host, &group->want->place)) {
+		*ret_never = true;
+		*ret_why = xasprintf(_("The data of %s/%u is on host %s, where the service does not allow it: say `place: "
+		                       "{host: %s}`, or move the data first"),
+		                     group->name, node->n, home, home);
+		return NULL;
+	}
+	if (!host->host->alive) {
+		*ret_why = xasprintf(_("Waiting for host %s, which has the data of %s/%u and does not answer"), home,
+		                     group->name, node->n);
+		return NULL;
+	}
+	return host;
+}
+
+static struct place_host *present_host(struct work *work, const struct group *group, const struct node *node)
+{
+	for (size_t i = 0; i < node->n_units; i++) {
+		struct place_host *host = node->units[i].gone ? NULL : lookup_host(work->lookup, node->units[i].it->host);
+
+		if (host && matches(host->host, &group->want->place) && usable(host, group->want))
+			return host;
+	}
+	return NULL;
+}
+
+static bool emptier(const struct place_host *a, const struct place_host *b)
+{
+	return !b || a->same < b->same || (a->same == b->same && a->load < b->load);
+}
+
+static struct place_host *emptiest(struct work *work, const struct group *group, bool *ret_some_match)
+{
+	struct place_host *best = NULL;
+
+	*ret_some_match = false;
+	for (size_t i = 0; i < work->lookup->n_hosts; i++) {
+		struct place_host *host = &work->lookup->hosts[i];
+
+		if (!matches(host->host, &group->want->place))
+			continue;
+		*ret_some_match = true;
+		if (usable(host, group->want) && emptier(host, best))
+			best = host;
+	}
+	return best;
+}
+
+struct place_host *place_node(struct work *work, const struct group *group, const struct node *node, char **ret_why,
+                              bool *ret_never)
+{
+	const char *home = group->want->exclusive ? home_of(&work->status, group->name, node->n) : NULL;
+	struct place_host *host;
+	bool some_match = true;
+
+	*ret_never = false;
+	if (home && lookup_host(work->lookup, home))
+		return place_exclusive(work, group, node, home, ret_why, ret_never);
+	count_same(work, group);
+	add_node(work, node, -1u); /* its own instances do not stand in its way */
+	host = present_host(work, group, node);
+	if (!host)
+		host = emptiest(work, group, &some_match);
+	add_node(work, node, 1);
+	if (host)
+		return host;
+	*ret_never = !some_match;
+	*ret_why = xasprintf(some_match ? _("Waiting for a host for %s/%u: those that fit are down, closed for new nodes, "
+	                                    "full, or have its ports in use")
+	                                : _("No host fits %s/%u: look at `place` in the service and at the hosts' labels"),
+	                     group->name, node->n);
+	return NULL;
+}

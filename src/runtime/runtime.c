@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/i18n.h"
+#include "runtime/drivers.h"
+
+/* Every driver that this program has, in the order in which they are tried. */
+static struct runtime *(*const drivers[])(const char *endpoint) = {
+	docker_runtime_new,
+};
+
+void runtime_free(struct runtime *rt)
+{
+	if (!rt)
+		return;
+	rt->ops->free(rt->priv);
+	free(rt);
+}
+
+static int open_named(const char *name, const char *endpoint, struct runtime **ret, struct err *err)
+{
+	_cleanup_buf_ struct buf known = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+		struct runtime *rt = drivers[i](endpoint);
+
+		if (!strcmp(rt->ops->name, name)) {
+			*ret = rt;
+			return 0;
+		}
+		buf_printf(&known, "%s%s", known.len ? ", " : "", rt->ops->name);
+		runtime_free(rt);
+	}
+	return err_set(err, EINVAL, _("There is no runtime '%s'; this program knows: %s"), name, buf_text(&known));
+}
+
+int runtime_open(const char *name, const char *endpoint, struct runtime **ret, struct err *err)
+{
+	_cleanup_err_ struct err broken = ERR_INIT;
+
+	if (name)
+		return open_named(name, endpoint, ret, err);
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+		struct runtime *rt = drivers[i](endpoint);
+		_cleanup_(freep) char *version = NULL;
+
+		if (rt->ops->probe(rt, &version, &broken) == RUNTIME_MINE) {
+			*ret = rt;
+			return 0;
+		}
+		runtime_free(rt);
+	}
+	if (broken.code)
+		return err_set(err, broken.code, "%s", err_text(&broken));
+	return err_set(err, ENOENT, _("This host has no runtime for nodes; install docker.io"));
+}
+
+static void port_release(struct runtime_port *port)
+{
+	free(port->name);
+	free(port->address);
+}
+
+void runtime_node_release(struct runtime_node *node)
+{
+	if (!node)
+		return;
+	free(node->id);
+	free(node->name);
+	free(node->address);
+	strv_release(&node->labels);
+	for (size_t i = 0; i < node->n_ports; i++)
+		port_release(&node->ports[i]);
+	free(node->ports);
+	*node = (struct runtime_node){ 0 };
+}
+
+void runtime_nodes_free(struct runtime_node *nodes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		runtime_node_release(&nodes[i]);
+	free(nodes);
+}
+
+const char *runtime_node_label(const struct runtime_node *node, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < node->labels.n; i++) {
+		const char *label = node->labels.v[i];
+
+		if (!strncmp(label, key, len) && label[len] == '=')
+			return label + len + 1;
+	}
+	return NULL;
+}
