@@ -10,6 +10,7 @@
 #include "cli/follow.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/pack-cache.h"
 #include "cli/plan-view.h"
 #include "cli/secrets.h"
 #include "cli/view.h"
@@ -117,8 +118,10 @@ static int send_bundle(struct up *up, const char *sha256, const char *dir, struc
 	r = bundle_pack(dir, &tar, &packed, err);
 	if (r < 0)
 		return r;
-	if (strcmp(packed, sha256))
+	if (strcmp(packed, sha256)) {
+		pack_cache_forget(dir);
 		return err_set(err, EBUSY, _("The recipe in %s was changed meanwhile; run 'tepuy up' again"), dir);
+	}
 	return api_put_bytes(up->cli->api, path, tar.data, tar.len, err);
 }
 

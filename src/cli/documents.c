@@ -11,6 +11,7 @@
 #include "base/i18n.h"
 #include "base/text.h"
 #include "cli/output.h"
+#include "cli/pack-cache.h"
 #include "image/image.h"
 
 static bool is_directory(const char *path)
@@ -61,11 +62,27 @@ void bundles_release(struct bundles *bundles)
 	strv_release(&bundles->directories);
 }
 
+/* The bundle's hash, from memory if nothing in the directory changed. */
+static int hash_bundle(const char *dir, char **ret_sha256, struct err *err)
+{
+	_cleanup_(pack_stamp_release) struct pack_stamp stamp = { 0 };
+	_cleanup_buf_ struct buf tar = { 0 };
+	int r;
+
+	pack_stamp_take(dir, &stamp);
+	*ret_sha256 = pack_cache_find(dir, &stamp);
+	if (*ret_sha256)
+		return 0;
+	r = bundle_pack(dir, &tar, ret_sha256, err);
+	if (r == 0)
+		pack_cache_store(dir, &stamp, *ret_sha256);
+	return r;
+}
+
 static int pack(void *data, const char *dir, char **ret_sha256, struct err *err)
 {
-	_cleanup_buf_ struct buf tar = { 0 };
 	struct bundles *bundles = data;
-	int r = bundle_pack(dir, &tar, ret_sha256, err);
+	int r = hash_bundle(dir, ret_sha256, err);
 
 	if (r < 0)
 		return r;

@@ -46,6 +46,9 @@ class Frames:
         self.rfile, self.wfile = rfile, wfile
 
     def send(self, kind, data=b""):
+        while len(data) > 65536:
+            self.send(kind, data[:65536])
+            data = data[65536:]
         self.wfile.write(kind.encode() + struct.pack(">I", len(data)) + data)
         self.wfile.flush()
 

@@ -16,7 +16,6 @@
 #include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/drain.h"
-#include "cli/frame.h"
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/plan-view.h"
@@ -272,39 +271,6 @@ static void component_target_has_its_nodes_only(void **state)
 	assert_false(target_has(&target, "webmail/2"));
 }
 
-static void frames_come_in_pieces(void **state)
-{
-	_cleanup_buf_ struct buf buf = { 0 };
-	struct frame frame;
-
-	(void)state;
-	frame_add(&buf, FRAME_STDOUT, "hello", 5);
-	frame_add_resize(&buf, 24, 80);
-	for (size_t len = 0; len < 10; len++)
-		assert_int_equal(frame_next(buf.data, len, &frame, NULL), 0);
-	assert_int_equal(frame_next(buf.data, buf.len, &frame, NULL), 10);
-	assert_int_equal(frame.len, 5);
-	assert_memory_equal(frame.data, "hello", 5);
-	assert_int_equal(frame_next(buf.data + 10, buf.len - 10, &frame, NULL), 13);
-	assert_memory_equal(frame.data, "\0\0\0\x18\0\0\0\x50", 8);
-}
-
-static void frames_have_a_bound(void **state)
-{
-	struct frame frame;
-
-	(void)state;
-	assert_int_equal(frame_next("1\x00\x10\x00\x01", 5, &frame, NULL), -EPROTO);
-	assert_int_equal(frame_next("1\xff\xff\xff\xff", 5, &frame, NULL), -EPROTO);
-}
-
-static void exit_status_has_four_bytes(void **state)
-{
-	(void)state;
-	assert_int_equal(frame_exit_status(&(struct frame){ .data = "\0\0\0\x07", .len = 4 }), 7);
-	assert_int_equal(frame_exit_status(&(struct frame){ .data = "\x07", .len = 1 }), -EPROTO);
-}
-
 static void progress_on_a_terminal(void **state)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -470,9 +436,6 @@ int main(void)
 		cmocka_unit_test(wrapping_counts_columns),
 		cmocka_unit_test(targets),
 		cmocka_unit_test(component_target_has_its_nodes_only),
-		cmocka_unit_test(frames_come_in_pieces),
-		cmocka_unit_test(frames_have_a_bound),
-		cmocka_unit_test(exit_status_has_four_bytes),
 		cmocka_unit_test(progress_on_a_terminal),
 		cmocka_unit_test(progress_elsewhere_is_lines_of_changes),
 		cmocka_unit_test(many_rows_fit_the_screen),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program tepuy against a fake agent: formats, exit statuses, errors."""
+import hashlib
 import json
 import os
 import pty
@@ -494,16 +495,48 @@ class Up(UpCase):
             self.assertEqual(self.tepuy("up", *args, status=0).stdout, "portal: nothing to do.\n")
         self.assertEqual([r[0] for r in self.agent.requests], ["GET"] * 3)
 
-    def test_nothing_to_do_is_fast(self):
-        running = service()
-        running["spec"]["digest"] = self.spec()["digest"]
-        self.agent.on("GET", "/v1/service/portal", Reply(200, running))
-        times = []
-        for _ in range(5):
-            began = time.monotonic()
-            self.tepuy("up")
-            times.append(time.monotonic() - began)
-        self.assertLess(min(times), 0.1)
+    def large(self, content, changed=1700000000):
+        """The recipe's hash after a file of 2 MiB was written, whose change is not recent."""
+        path = os.path.join(self.dir, "recipes/hello/files/big")
+        with open(path, "wb") as f:
+            f.write(content * (2 << 20))
+        os.utime(path, (changed, changed))
+        self.agent.requests.clear()
+        self.tepuy("up", "--dry-run", status=4)
+        return self.agent.asked("POST", "/plan")[-1][2]["spec"]["components"]["web"]["bundle"]
+
+    def test_large_recipe_changed_just_now_is_read_again(self):
+        self.new()
+        self.assertNotEqual(self.large(b"a"), self.large(b"b"))
+        self.assertFalse(os.path.exists(os.path.join(self.dir, ".cache/tepuy/bundles.json")))
+
+    def remember_wrongly(self):
+        """Has the recipe's hash remembered, then puts another one in its place."""
+        bundle = self.large(b"a")
+        cache = os.path.join(self.dir, ".cache/tepuy/bundles.json")
+        end = time.monotonic() + 10
+        while not os.path.exists(cache) and time.monotonic() < end:
+            self.tepuy("up", "--dry-run", status=4)
+        with open(cache) as f:
+            remembered = f.read()
+        self.assertIn(bundle, remembered)
+        with open(cache, "w") as f:
+            f.write(remembered.replace(bundle, "0" * 64))
+
+    def test_large_recipe_is_not_read_again(self):
+        self.new()
+        self.remember_wrongly()
+        self.tepuy("up", "--dry-run", status=4)
+        self.assertEqual(self.agent.asked("POST", "/plan")[-1][2]["spec"]["components"]["web"]["bundle"], "0" * 64)
+        self.assertNotEqual(self.large(b"b"), "0" * 64)
+
+    def test_what_the_cache_says_is_never_sent(self):
+        self.new()
+        self.remember_wrongly()
+        self.assertIn("run 'tepuy up' again", self.tepuy("up", "--yes", status=1).stderr)
+        self.tepuy("up", "--yes", status=0)
+        sent = self.agent.asked("PUT", "/v1/bundle")
+        self.assertEqual([r[1].split("/")[-1] for r in sent], [hashlib.sha256(sent[0][2]).hexdigest()])
 
     def test_without_a_terminal_yes_is_needed(self):
         self.new()
@@ -707,7 +740,7 @@ class Session(Case):
 
     def test_frame_that_cannot_be(self):
         self.run_with(lambda frames: frames.wfile.write(b"1\xff\xff\xff\xff"))
-        self.assertIn("cannot be right", self.tepuy("exec", "portal/web/1", "true", status=1).stderr)
+        self.assertIn("what is no frame", self.tepuy("exec", "portal/web/1", "true", status=1).stderr)
 
     def test_terminal(self):
         sizes = []
