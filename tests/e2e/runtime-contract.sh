@@ -8,19 +8,26 @@ driver=${1:-docker}
 build=${2:-build}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tt-runtime.XXXXXX")
 foreign=
+program=
 
 # The runtime's own part: what tepuy did not make, and what no node is left of.
 foreign_docker() {
-	docker create --label tt-runtime=foreign tepuy-tests/foreign:1 /bin/sh
+	docker create --label tt-runtime=foreign "tepuy-tests/foreign:${dir##*.}" /bin/sh
 }
 
+# The program removes its nodes itself, unless it was killed: all that it makes has its process id in the name.
 tidy_docker() {
 	[ -z "$foreign" ] || docker rm -f "$foreign" >/dev/null
-	docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^tepuy/image:tt-runtime-|^tepuy-tests/foreign:' |
+	docker rmi "tepuy-tests/foreign:${dir##*.}" >/dev/null 2>&1 || :
+	[ -n "$program" ] || return 0
+	docker ps -aq --filter label=tepuy.instance --filter "name=^/tepuy.tt-runtime-$program\\." | xargs -r docker rm -f >/dev/null
+	docker images --format '{{.Repository}}:{{.Tag}}' | grep "^tepuy/image:tt-runtime-$program-" |
 		xargs -r docker rmi -f >/dev/null
 }
 
 tidy() {
+	trap '' INT TERM HUP # a second one must not end the tidying
+	[ -z "$program" ] || kill "$program" 2>/dev/null || :
 	"tidy_$driver" || :
 	rm -rf "$dir"
 }
@@ -32,9 +39,11 @@ trap 'exit 1' INT TERM HUP
 runtime_layers "$build" "$dir"
 
 if [ "$driver" = docker ]; then
-	docker import "$dir/top.tar" tepuy-tests/foreign:1 >/dev/null
+	docker import "$dir/top.tar" "tepuy-tests/foreign:${dir##*.}" >/dev/null
 	foreign=$(foreign_docker)
 fi
 
 # shellcheck disable=SC2086
-"$build/tests/e2e/runtime-contract" "$driver" "$dir" $foreign
+"$build/tests/e2e/runtime-contract" "$driver" "$dir" $foreign &
+program=$!
+wait "$program"

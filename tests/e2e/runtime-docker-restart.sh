@@ -10,6 +10,7 @@ dir=$(mktemp -d /var/lib/tt-runtime.XXXXXX)
 program=
 
 tidy() {
+	trap '' INT TERM HUP # a second one must not end the tidying
 	if [ -n "$program" ]; then
 		kill "$program" 2>/dev/null || :
 	fi
