@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define ILL_MS 10000 /* shorter illness may pass: it is no reason to take an instance out */
+
 bool unit_healthy(const struct unit *unit)
 {
 	return unit->it->health == PLAN_PASSING || unit->it->health == PLAN_WARNING;
@@ -16,11 +18,15 @@ bool unit_answers(const struct unit *unit, enum plan_state state)
 
 bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms)
 {
-	if (unit->lost)
+	int64_t known_ms;
+
+	if (unit->lost || !unit->host)
 		return true;
-	if (unit->it->health != PLAN_CRITICAL && !unit_answers(unit, PLAN_FAILED))
+	if (!unit->host->alive || (unit->it->health != PLAN_CRITICAL && !unit_answers(unit, PLAN_FAILED)))
 		return false;
-	return reached(work, unit->it->health_ms, for_ms);
+	/* What the catalog says of a host that has just come back may be from before. */
+	known_ms = unit->host->alive_ms < unit->it->health_ms ? unit->host->alive_ms : unit->it->health_ms;
+	return reached(work, known_ms, for_ms > ILL_MS ? for_ms : ILL_MS);
 }
 
 bool unit_stopped(const struct unit *unit)
@@ -82,11 +88,16 @@ static bool better(const struct unit *a, const struct unit *b)
 	return a->it->gen > b->it->gen;
 }
 
-/* What failed in an earlier deployment is not tried again: a new deployment makes a new instance. */
+/*
+ * What failed in an earlier deployment is not tried again: a new deployment makes a new instance. Nor does it become
+ * good again by being taken out.
+ */
 static bool spent(const struct work *work, const struct unit *unit)
 {
-	return unit->desired == PLAN_RUN && !unit->proven && unit_answers(unit, PLAN_FAILED) &&
-	       unit->it->revision < work->spec->revision;
+	if (unit->proven || unit->it->revision >= work->spec->revision)
+		return false;
+	return unit->desired == PLAN_DRAIN || unit->desired == PLAN_STOP ||
+	       (unit->desired == PLAN_RUN && unit_answers(unit, PLAN_FAILED));
 }
 
 struct unit *node_match(struct work *work, const struct group *group, struct node *node)
@@ -120,7 +131,7 @@ bool node_right(struct work *work, const struct group *group, const struct node 
 		return false;
 	if (node->out)
 		return unit->desired != PLAN_RUN && (unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED));
-	if (unit->desired != PLAN_RUN || !unit->proven)
+	if (unit->desired != PLAN_RUN || unit->it->desired != PLAN_RUN || !unit->proven)
 		return false;
 	/* One that was proven and is ill for long is not this deployment's to wait for. */
 	return unit_healthy(unit) || reached(work, unit->it->health_ms, group->want->update.deadline_ms);

@@ -53,11 +53,11 @@ bool node_failed(struct work *work, struct group *group, struct node *node)
 	const struct unit *unit = node->current;
 	const char *format = NULL;
 
-	if (!unit || node->out || unit->displaced)
+	if (!unit || unit->displaced)
 		return false;
 	if (unit_answers(unit, PLAN_FAILED) && unit->desired == PLAN_PREPARE)
 		format = _("%s/%u could not be prepared on host %s");
-	else if (work->status.phase == PLAN_PREPARING)
+	else if (work->status.phase == PLAN_PREPARING || node->out)
 		return false;
 	else if (unit_answers(unit, PLAN_FAILED) && unit->desired == PLAN_RUN && !unit->proven)
 		format = _("%s/%u could not be started on host %s");

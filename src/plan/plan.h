@@ -174,7 +174,8 @@ struct plan_host {
 	char *name, *runtime;
 	struct strv labels; /* "key=value"; sorted */
 	bool alive;         /* Consul's serfHealth */
-	int64_t dead_ms;    /* how long it has not been alive, by a monotonic clock */
+	int64_t dead_ms;    /* how long it has not been alive, by a monotonic clock; 0 while it is */
+	int64_t alive_ms;   /* how long it has been alive without a break; 0 while it is not */
 	bool cordoned;      /* gets no new nodes */
 	bool drained;       /* and its movable nodes go elsewhere */
 	uint64_t memory;    /* bytes, 0: unknown */

@@ -50,6 +50,9 @@ static void write_state(struct world *w, int slot, enum plan_state state, int64_
 	r->state = state;
 	r->answers_ms = answers_ms;
 	touch(w);
+	for (int i = 0; state == PLAN_RUNNING && i < w->kv.n_records; i++)
+		if (w->actual[i].used && w->kv.records[i].desired == PLAN_DRAIN && uses(r->component, w->kv.records[i].component))
+			w->actual[i].ack_at = w->now + between(w, 10, 500);
 }
 
 static void publish_soon(struct world *w, int slot)
@@ -233,6 +236,8 @@ static void publish(struct world *w, int slot)
 	if (is_healthy(r->health) != is_healthy(health))
 		r->health_at = w->now;
 	r->health = health;
+	if (health == PLAN_MAINTENANCE)
+		w->actual[slot].ack_at = w->now + between(w, 10, 500);
 	trace(w, "  catalog: %s/%u.%llu is %s", component_names[r->component], r->n, (unsigned long long)r->gen,
 	      plan_health_name(health));
 	touch(w);
@@ -253,7 +258,8 @@ static struct ack *find_ack(struct world *w, int slot, const char *consumer)
 	return unused;
 }
 
-static void write_ack(struct world *w, int slot, int consumer)
+/* Returns whether there is more to say later. */
+static bool write_ack(struct world *w, int slot, int consumer)
 {
 	const struct record *c = &w->kv.records[consumer], *r = &w->kv.records[slot];
 	struct ack *ack;
@@ -262,7 +268,9 @@ static void write_ack(struct world *w, int slot, int consumer)
 	snprintf(name, sizeof(name), "%s.%u.%llu", component_names[c->component], c->n, (unsigned long long)c->gen);
 	ack = find_ack(w, slot, name);
 	if (!ack || (ack->used && ack->since_ms == r->since_ms && !ack->sessions))
-		return;
+		return false;
+	if (chance(w, 2))
+		return true;
 	if (!ack->used || ack->since_ms != r->since_ms)
 		*ack = (struct ack){ .used = true, .slot = slot, .gen = r->gen, .since_ms = r->since_ms,
 			             .sessions = (unsigned)random_to(w, 3) };
@@ -270,26 +278,26 @@ static void write_ack(struct world *w, int slot, int consumer)
 		ack->sessions = 0;
 	memcpy(ack->consumer, name, sizeof(name));
 	touch(w);
+	return ack->sessions;
 }
 
 /* The agents of its consumers see it in maintenance, take it out, and say so. */
 static void consumers_look(struct world *w, int slot)
 {
 	struct record *r = &w->kv.records[slot];
+	bool more = false;
 
 	w->actual[slot].ack_at = NEVER;
-	if (!r->assigned || r->desired != PLAN_DRAIN)
-		return;
-	w->actual[slot].ack_at = w->now + between(w, 10, 2000);
-	if (r->health != PLAN_MAINTENANCE)
+	if (!r->assigned || r->desired != PLAN_DRAIN || r->health != PLAN_MAINTENANCE)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
 
-		if (w->actual[i].used && c->state == PLAN_RUNNING && connected(w, c->host) && uses(c->component, r->component) &&
-		    chance(w, 2))
-			write_ack(w, slot, i);
+		if (w->actual[i].used && c->state == PLAN_RUNNING && uses(c->component, r->component))
+			more |= !connected(w, c->host) || write_ack(w, slot, i);
 	}
+	if (more)
+		w->actual[slot].ack_at = w->now + between(w, 10, 2000);
 }
 
 static void host_sees(struct world *w, int i)
@@ -318,8 +326,8 @@ static void host_sees(struct world *w, int i)
 	if (w->now < h->seen_at)
 		return;
 	h->seen_at = NEVER;
-	if (w->kv.host_alive[i] && !(h->up && !h->cut))
-		w->kv.host_dead_at[i] = w->now;
+	if (w->kv.host_alive[i] != (h->up && !h->cut))
+		w->kv.host_seen_at[i] = w->now;
 	w->kv.host_alive[i] = h->up && !h->cut;
 	trace(w, "  catalog: host %s is %s", host_names[i], w->kv.host_alive[i] ? "alive" : "dead");
 	for (int j = 0; j < w->kv.n_records; j++)

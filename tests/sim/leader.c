@@ -129,11 +129,12 @@ static bool make_view(struct world *w, struct viewer *v)
 		                      .acks = v->acks, .now_ms = w->now + w->leader.clock_ms };
 	view_service(w, kv, v);
 	for (int i = 0; i < w->n_hosts; i++) {
-		int64_t known = kv->host_dead_at[i] > w->leader.started_at ? kv->host_dead_at[i] : w->leader.started_at;
+		int64_t known = kv->host_seen_at[i] > w->leader.started_at ? kv->host_seen_at[i] : w->leader.started_at;
 
 		v->hosts[v->view.n_hosts++] = (struct plan_host){ .name = borrowed(host_names[i]), .runtime = borrowed("docker"),
 			                                          .alive = kv->host_alive[i],
-			                                          .dead_ms = kv->host_alive[i] ? 0 : w->now - known };
+			                                          .dead_ms = kv->host_alive[i] ? 0 : w->now - known,
+			                                          .alive_ms = kv->host_alive[i] ? w->now - known : 0 };
 	}
 	for (int i = 0; i < kv->n_records; i++)
 		if (kv->records[i].assigned)
@@ -278,7 +279,7 @@ static void apply_desire(struct world *w, const struct plan_action *a, int slot)
 {
 	struct record *r = &w->kv.records[slot];
 
-	if (a->desired == PLAN_DRAIN && r->desired != PLAN_DRAIN)
+	if (a->desired == PLAN_DRAIN)
 		w->actual[slot].ack_at = w->now + between(w, 10, 500);
 	r->desired = a->desired;
 	r->since_ms = a->since_ms;

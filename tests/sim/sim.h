@@ -71,7 +71,7 @@ struct kv {
 	struct plan_home homes[HOMES_MAX]; /* names are not owned */
 	size_t n_homes;
 	bool host_alive[HOSTS_MAX];
-	int64_t host_dead_at[HOSTS_MAX];
+	int64_t host_seen_at[HOSTS_MAX]; /* when that last changed */
 };
 
 enum container { NO_CONTAINER, CONTAINER_STOPPED, CONTAINER_RUNNING };
