@@ -27,19 +27,19 @@ static bool let_go(const struct work *work, const struct unit *unit, const struc
 }
 
 /* May it use that component? One that is being started may have begun already. */
-static bool consumes(const struct unit *unit, const char *component)
+static bool consumes(struct work *work, const struct unit *unit, const char *component)
 {
-	return !unit->gone && unit->host && unit->host->alive && !unit_answers(unit, PLAN_FAILED) &&
+	return !unit->gone && unit->host && !host_given_up(work, unit->host) && !unit_answers(unit, PLAN_FAILED) &&
 	       (unit->desired == PLAN_RUN || unit->desired == PLAN_DRAIN) && strv_has(&unit->it->links, component);
 }
 
 static void find_consumers(struct work *work, struct group *group)
 {
 	for (size_t i = 0; i < work->n_units; i++) {
-		if (!consumes(&work->units[i], group->name))
+		if (!consumes(work, &work->units[i], group->name))
 			continue;
-		group->consumers = grow_array(group->consumers, group->n_consumers, &group->cap_consumers,
-		                              sizeof(struct unit *));
+		group->consumers =
+		    grow_array(group->consumers, group->n_consumers, &group->cap_consumers, sizeof(struct unit *));
 		group->consumers[group->n_consumers++] = &work->units[i];
 	}
 	group->consumers_known = true;
@@ -87,8 +87,8 @@ static bool given_up(struct work *work, const struct group *group, const struct 
 {
 	const struct unit *unit = node->current;
 
-	return unit && unit->desired == PLAN_RUN && unit->it->desired == PLAN_RUN && unit->proven && !unit_healthy(unit) &&
-	       reached(work, unit->it->health_ms, group->want->update.deadline_ms);
+	return unit && unit->desired == PLAN_RUN && unit->it->desired == PLAN_RUN && unit->proven &&
+	       !unit_healthy(unit) && reached(work, unit->it->health_ms, group->want->update.deadline_ms);
 }
 
 /* Start-first: between the start of the new instance and the stop of the old one. */

@@ -13,7 +13,8 @@ bool unit_healthy(const struct unit *unit)
 
 bool unit_answers(const struct unit *unit, enum plan_state state)
 {
-	return unit->it->state == state && unit->it->answers_ms == unit->it->since_ms && unit->desired == unit->it->desired;
+	return unit->it->state == state && unit->it->answers_ms == unit->it->since_ms &&
+	       unit->desired == unit->it->desired;
 }
 
 bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms)
@@ -54,6 +55,13 @@ bool reached(struct work *work, int64_t elapsed_ms, int64_t limit_ms)
 	if (at < work->wake_ms)
 		work->wake_ms = at;
 	return false;
+}
+
+bool host_given_up(struct work *work, const struct plan_host *host)
+{
+	int64_t limit_ms = work->lookup->view->reschedule_ms;
+
+	return !host->alive && reached(work, host->dead_ms, limit_ms ? limit_ms : PLAN_RESCHEDULE_MS);
 }
 
 bool component_stop_first(const struct plan_component *want)
@@ -107,7 +115,8 @@ struct unit *node_match(struct work *work, const struct group *group, struct nod
 	for (size_t i = 0; i < node->n_units; i++) {
 		struct unit *unit = &node->units[i];
 
-		if (unit->gone || !unit->host || strcmp(unit->it->fingerprint, group->want->fingerprint) || spent(work, unit))
+		if (unit->gone || !unit->host || strcmp(unit->it->fingerprint, group->want->fingerprint) ||
+		    spent(work, unit))
 			continue;
 		if (!best || better(unit, best))
 			best = unit;
@@ -130,7 +139,8 @@ bool node_right(struct work *work, const struct group *group, const struct node 
 	if (!unit || !others_gone(node))
 		return false;
 	if (node->out)
-		return unit->desired != PLAN_RUN && (unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED));
+		return unit->desired != PLAN_RUN &&
+		       (unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED));
 	if (unit->desired != PLAN_RUN || unit->it->desired != PLAN_RUN || !unit->proven)
 		return false;
 	/* One that was proven and is ill for long is not this deployment's to wait for. */

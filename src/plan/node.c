@@ -98,7 +98,8 @@ static void take_out(struct work *work, struct group *group, const struct node *
 	if (unit->desired == PLAN_RUN) {
 		if (act_desire(work, unit, PLAN_DRAIN))
 			act_event(work, "disconnect", unit, _("%s/%u is taken out"), group->name, node->n);
-	} else if (unit->desired == PLAN_DRAIN && node->out->stop && unit_drained(work, group, unit, node->out->deadline_ms)) {
+	} else if (unit->desired == PLAN_DRAIN && node->out->stop &&
+		   unit_drained(work, group, unit, node->out->deadline_ms)) {
 		act_desire(work, unit, PLAN_STOP);
 	}
 }
@@ -138,7 +139,8 @@ static void retire_old(struct work *work, struct group *group, struct node *node
 
 		if (unit == node->current || unit->gone)
 			continue;
-		retire(work, group, unit, unit->desired == PLAN_RUN && may_drain(work, group, node, unit), mode == ROLL_FORWARD);
+		retire(work, group, unit, unit->desired == PLAN_RUN && may_drain(work, group, node, unit),
+		       mode == ROLL_FORWARD);
 	}
 }
 
@@ -147,8 +149,8 @@ void roll_node(struct work *work, struct group *group, struct node *node, enum r
 	struct unit *unit = node->current;
 
 	if (!unit || unit->displaced) {
-		bool now = mode == ROLL_STEADY && !group->want->exclusive && !others_live(node) &&
-		           (!unit || !unit_live(unit));
+		bool now =
+		    mode == ROLL_STEADY && !group->want->exclusive && !others_live(node) && (!unit || !unit_live(unit));
 
 		assign_node(work, group, node, now ? PLAN_RUN : PLAN_PREPARE);
 	}
@@ -162,7 +164,7 @@ void roll_node(struct work *work, struct group *group, struct node *node, enum r
 }
 
 /* Consumers that leave as well go first. */
-static bool consumers_left(const struct work *work, const struct group *group)
+static bool consumers_left(struct work *work, const struct group *group)
 {
 	for (size_t i = 0; i < work->n_edges; i++) {
 		const struct edge *edge = &work->edges[i];
@@ -171,7 +173,7 @@ static bool consumers_left(const struct work *work, const struct group *group)
 		if (!edge->kept || consumer->want || &work->groups[edge->provider] != group)
 			continue;
 		for (size_t j = 0; j < consumer->n_units; j++)
-			if (unit_live(&consumer->units[j]) && consumer->units[j].host->alive)
+			if (unit_live(&consumer->units[j]) && !host_given_up(work, consumer->units[j].host))
 				return true;
 	}
 	return false;

@@ -14,8 +14,8 @@ bool truly_healthy(const struct world *w, int slot)
 {
 	const struct actual *a = &w->actual[slot];
 
-	return a->used && a->container == CONTAINER_RUNNING && w->hosts[w->kv.records[slot].host].up && w->now >= a->healthy_at &&
-	       w->now >= a->sick_until && w->now >= a->crashed_until;
+	return a->used && a->container == CONTAINER_RUNNING && w->hosts[w->kv.records[slot].host].up &&
+	       w->now >= a->healthy_at && w->now >= a->sick_until && w->now >= a->crashed_until;
 }
 
 /* Clients can reach it and get answers. */
@@ -51,7 +51,8 @@ static void write_state(struct world *w, int slot, enum plan_state state, int64_
 	r->answers_ms = answers_ms;
 	touch(w);
 	for (int i = 0; state == PLAN_RUNNING && i < w->kv.n_records; i++)
-		if (w->actual[i].used && w->kv.records[i].desired == PLAN_DRAIN && uses(r->component, w->kv.records[i].component))
+		if (w->actual[i].used && w->kv.records[i].desired == PLAN_DRAIN &&
+		    uses(r->component, w->kv.records[i].component))
 			w->actual[i].ack_at = w->now + between(w, 10, 500);
 }
 
@@ -74,7 +75,8 @@ static void begin_step(struct world *w, int slot)
 	a->removing = !r->assigned;
 	a->doing = r->desired;
 	a->doing_since_ms = r->since_ms;
-	a->done_at = w->now + between(w, 5, 600) + (must_build ? between(w, 100, 20000) : 0) + (slow ? between(w, 0, 15000) : 0);
+	a->done_at =
+	    w->now + between(w, 5, 600) + (must_build ? between(w, 100, 20000) : 0) + (slow ? between(w, 0, 15000) : 0);
 	if (a->removing || r->desired == PLAN_STOP) {
 		a->registered = false;
 		publish_soon(w, slot);
@@ -97,9 +99,9 @@ static void start_container(struct world *w, int slot)
 	if (a->container == CONTAINER_RUNNING)
 		return;
 	a->container = CONTAINER_RUNNING;
-	a->healthy_at = nature_of(w, slot) == NEVER_HEALTHY ? NEVER :
-	                nature_of(w, slot) == SLOW          ? w->now + between(w, 5000, 15000) :
-	                                                      w->now + between(w, 50, 3000);
+	a->healthy_at = nature_of(w, slot) == NEVER_HEALTHY ? NEVER
+			: nature_of(w, slot) == SLOW        ? w->now + between(w, 5000, 15000)
+							    : w->now + between(w, 50, 3000);
 }
 
 /* What the step does to the host. Returns the state to write. */
@@ -272,8 +274,11 @@ static bool write_ack(struct world *w, int slot, int consumer)
 	if (chance(w, 2))
 		return true;
 	if (!ack->used || ack->since_ms != r->since_ms)
-		*ack = (struct ack){ .used = true, .slot = slot, .gen = r->gen, .since_ms = r->since_ms,
-			             .sessions = (unsigned)random_to(w, 3) };
+		*ack = (struct ack){ .used = true,
+				     .slot = slot,
+				     .gen = r->gen,
+				     .since_ms = r->since_ms,
+				     .sessions = (unsigned)random_to(w, 3) };
 	else if (!chance(w, 8)) /* else a long download */
 		ack->sessions = 0;
 	memcpy(ack->consumer, name, sizeof(name));
@@ -347,7 +352,7 @@ int64_t agents_next(struct world *w)
 
 	for (int i = 0; i < w->n_hosts; i++)
 		next = least(next, least(least(w->hosts[i].up_at, w->hosts[i].agent_at),
-		                         least(w->hosts[i].joined_at, w->hosts[i].seen_at)));
+					 least(w->hosts[i].joined_at, w->hosts[i].seen_at)));
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct actual *a = &w->actual[i];
 

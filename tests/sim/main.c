@@ -4,7 +4,8 @@
  *
  *   sim [--schedules N] [--seed N] [--verbose]
  *
- * Runs N schedules with the seeds from --seed on. A failing one is run again with its trace; `sim --seed N --schedules 1
+ * Runs N schedules with the seeds from --seed on. A failing one is run again with its trace; `sim --seed N --schedules
+ * 1
  * --verbose` shows it again.
  */
 #include "sim.h"
@@ -87,7 +88,8 @@ static void schedule(struct world *w, uint64_t seed, bool verbose)
 	run(w);
 	if (!w->failure[0])
 		check_settled(w);
-	while (!w->failure[0] && w->mended < MENDS && (w->kv.phase == PLAN_GAVE_UP || w->kv.phase == PLAN_ROLLED_BACK)) {
+	while (!w->failure[0] && w->mended < MENDS &&
+	       (w->kv.phase == PLAN_GAVE_UP || w->kv.phase == PLAN_ROLLED_BACK)) {
 		mend(w);
 		run(w);
 		if (!w->failure[0])
