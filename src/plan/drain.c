@@ -88,7 +88,7 @@ static bool given_up(struct work *work, const struct group *group, const struct 
 	const struct unit *unit = node->current;
 
 	return unit && unit->desired == PLAN_RUN && unit->it->desired == PLAN_RUN && unit->proven &&
-	       !unit_healthy(unit) && reached(work, unit->it->health_ms, group->want->update.deadline_ms);
+	       !unit_healthy(unit) && reached(work, health_for(work, unit), group->want->update.deadline_ms);
 }
 
 /* Start-first: between the start of the new instance and the stop of the old one. */

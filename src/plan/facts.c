@@ -17,6 +17,13 @@ bool unit_answers(const struct unit *unit, enum plan_state state)
 	       unit->desired == unit->it->desired;
 }
 
+int64_t health_for(const struct work *work, const struct unit *unit)
+{
+	int64_t told_ms = since(work, unit->it->since_ms);
+
+	return unit->it->health_ms < told_ms ? unit->it->health_ms : told_ms;
+}
+
 bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms)
 {
 	int64_t known_ms;
@@ -26,7 +33,9 @@ bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms)
 	if (!unit->host->alive || (unit->it->health != PLAN_CRITICAL && !unit_answers(unit, PLAN_FAILED)))
 		return false;
 	/* What the catalog says of a host that has just come back may be from before. */
-	known_ms = unit->host->alive_ms < unit->it->health_ms ? unit->host->alive_ms : unit->it->health_ms;
+	known_ms = health_for(work, unit);
+	if (unit->host->alive_ms < known_ms)
+		known_ms = unit->host->alive_ms;
 	return reached(work, known_ms, for_ms > ILL_MS ? for_ms : ILL_MS);
 }
 
@@ -144,7 +153,7 @@ bool node_right(struct work *work, const struct group *group, const struct node 
 	if (unit->desired != PLAN_RUN || unit->it->desired != PLAN_RUN || !unit->proven)
 		return false;
 	/* One that was proven and is ill for long is not this deployment's to wait for. */
-	return unit_healthy(unit) || reached(work, unit->it->health_ms, group->want->update.deadline_ms);
+	return unit_healthy(unit) || reached(work, health_for(work, unit), group->want->update.deadline_ms);
 }
 
 static bool find_right(struct work *work, const struct group *group)

@@ -42,11 +42,10 @@ static bool never_healthy(struct work *work, const struct group *group, const st
 
 static bool long_ill(struct work *work, const struct group *group, const struct unit *unit)
 {
-	int64_t phase_ms = since(work, work->status.since_ms);
+	int64_t ill_ms = health_for(work, unit), phase_ms = since(work, work->status.since_ms);
 
 	return unit->desired == PLAN_RUN && unit->proven && !unit_healthy(unit) && is_new(work, unit) &&
-	       reached(work, unit->it->health_ms < phase_ms ? unit->it->health_ms : phase_ms,
-		       group->want->update.deadline_ms);
+	       reached(work, ill_ms < phase_ms ? ill_ms : phase_ms, group->want->update.deadline_ms);
 }
 
 bool node_failed(struct work *work, struct group *group, struct node *node)

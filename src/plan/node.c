@@ -47,9 +47,8 @@ static bool others_work(struct work *work, const struct group *group, const stru
 
 static bool may_start(struct work *work, struct group *group, const struct node *node, enum roll_mode mode)
 {
-	if (group->want->exclusive && !node_alone(node, node->current))
-		return false;
-	if (component_stop_first(group->want) && others_live(node))
+	if (group->want->exclusive ? !node_alone(node, node->current)
+				   : component_stop_first(group->want) && others_live(node))
 		return false;
 	if (mode != ROLL_STEADY && !group_gate(work, group))
 		return false;
@@ -62,11 +61,8 @@ static bool may_start(struct work *work, struct group *group, const struct node 
 /* Whether it has been healthy for long enough since it was told to run, by its agent's word and the catalog's. */
 static bool passes(struct work *work, const struct plan_component *want, const struct unit *unit)
 {
-	int64_t most = since(work, unit->it->since_ms);
-
-	if (!unit_healthy(unit) || !unit_answers(unit, PLAN_RUNNING))
-		return false;
-	return reached(work, unit->it->health_ms < most ? unit->it->health_ms : most, want->update.healthy_for_ms);
+	return unit_healthy(unit) && unit_answers(unit, PLAN_RUNNING) &&
+	       reached(work, health_for(work, unit), want->update.healthy_for_ms);
 }
 
 static void bring_in(struct work *work, struct group *group, struct node *node, enum roll_mode mode)

@@ -84,16 +84,30 @@ static int read_links(json_t *object, struct plan_component *component, struct e
 	return 0;
 }
 
-static int read_place(json_t *object, struct plan_place *place, struct err *err)
+/* A string, or null, or nothing. */
+static int read_optional(const json_t *object, const char *name, char **ret, struct err *err)
 {
-	const char *host = NULL, *runtime = NULL, *key;
-	json_t *labels = NULL, *value;
+	const json_t *value = json_object_get(object, name);
 
-	if (object &&
-	    json_unpack(object, "{s?s?, s?s?, s?o}", "host", &host, "runtime", &runtime, "labels", &labels) < 0)
-		return err_set(err, EINVAL, _("place is not of the right shape"));
-	place->host = xstrdup(host);
-	place->runtime = xstrdup(runtime);
+	if (value && !json_is_null(value) && !json_is_string(value))
+		return err_set(err, EINVAL, _("place.%s must be a string"), name);
+	*ret = xstrdup(json_string_value(value));
+	return 0;
+}
+
+static int read_place(const json_t *object, struct plan_place *place, struct err *err)
+{
+	json_t *labels = json_object_get(object, "labels"), *value;
+	const char *key;
+	int r;
+
+	if (object && !json_is_object(object))
+		return err_set(err, EINVAL, _("place must be an object"));
+	r = read_optional(object, "host", &place->host, err);
+	if (r >= 0)
+		r = read_optional(object, "runtime", &place->runtime, err);
+	if (r < 0)
+		return r;
 	json_object_foreach(labels, key, value)
 	{
 		if (!json_is_string(value))

@@ -111,6 +111,7 @@ void order_groups(struct work *work);
 
 /* facts.c: questions about instances and nodes */
 bool unit_healthy(const struct unit *unit);
+int64_t health_for(const struct work *work, const struct unit *unit); /* ms; not from before it was told to run */
 /* Known to be ill for at least that long; an instance that the catalog does not know is not known to be ill. */
 bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms);
 bool unit_answers(const struct unit *unit, enum plan_state state); /* the agent says so about this assignment */

@@ -83,7 +83,7 @@ static void begin_step(struct world *w, int slot)
 	}
 	if (r->assigned && must_build)
 		write_state(w, slot, PLAN_BUILDING, r->since_ms);
-	else if (r->assigned && r->desired == PLAN_RUN && a->container != CONTAINER_RUNNING)
+	else if (r->assigned && r->desired == PLAN_RUN && a->container != CONTAINER_RUNNING && chance(w, 2))
 		write_state(w, slot, PLAN_STARTING, r->since_ms);
 }
 
@@ -118,6 +118,8 @@ static enum plan_state effect(struct world *w, int slot)
 			a->container = CONTAINER_STOPPED;
 		return PLAN_STOPPED;
 	}
+	if (!a->image && !w->calm && w->n_faults && chance(w, 40)) /* a full disk */
+		return PLAN_FAILED;
 	if (nature_of(w, slot) == BUILD_FAILS)
 		return PLAN_FAILED;
 	a->image = true;

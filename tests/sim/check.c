@@ -189,12 +189,62 @@ static void check_unassign(struct world *w, const struct plan_action *a, int slo
 		fail(w, "%s/%u is removed while it runs", a->component, a->n);
 }
 
+static bool is_ready(const struct world *w, int component, int version, unsigned n)
+{
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+
+		if (r->assigned && r->component == component && r->version == version && r->n == n &&
+		    (r->desired != PLAN_PREPARE || r->state == PLAN_PREPARED))
+			return true;
+	}
+	return false;
+}
+
+/* Nothing is rolled before everything is prepared. */
+static void check_prepared(struct world *w, uint64_t revision)
+{
+	const struct sim_spec *spec = spec_of_revision(w, revision);
+
+	for (size_t i = 0; i < spec->spec.n_components; i++)
+		for (unsigned n = 1; n <= spec->components[i].nodes; n++)
+			if (!is_ready(w, spec->id[i], spec->version[i], n))
+				fail(w, "it rolls before %s/%u is prepared", component_names[spec->id[i]], n);
+}
+
+/* What is done has nothing left that nobody wants, but on hosts that cannot be reached. */
+static void check_done(struct world *w, uint64_t revision)
+{
+	const struct sim_spec *spec = spec_of_revision(w, revision);
+
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+
+		if (r->assigned && w->kv.host_alive[r->host] && r->n > nodes_in(spec, r->component) && is_running(w, i))
+			fail(w, "it is done and %s/%u still runs", component_names[r->component], r->n);
+	}
+}
+
+static void check_status(struct world *w, const struct plan_status *status)
+{
+	if (status->phase == w->kv.phase)
+		return;
+	if (status->phase == PLAN_ROLLING)
+		check_prepared(w, status->revision);
+	if (status->phase == PLAN_DONE)
+		check_done(w, status->revision);
+	if (status->phase == PLAN_ROLLED_BACK)
+		check_done(w, status->good);
+}
+
 /* An action that Consul is about to take. The phase is still the one before when STATUS comes first, so that it is told
  * by the action itself. */
 void check_action(struct world *w, const struct plan_action *a, int slot)
 {
 	const struct record *r = slot < 0 ? NULL : &w->kv.records[slot];
 
+	if (a->kind == PLAN_STATUS)
+		check_status(w, &a->status);
 	if (a->kind == PLAN_STATUS || a->kind == PLAN_EVENT)
 		return;
 	if (w->kv.phase == PLAN_PREPARING)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LATE_MS 5000 /* so far is the leader's view behind at most */
+
 /* Everything a view points to, so that making one allocates nothing. */
 struct viewer {
 	struct plan_view view;
@@ -110,13 +112,15 @@ static void view_service(struct world *w, const struct kv *kv, struct viewer *v)
 						      kv->outs[i].stop, kv->outs[i].deadline_ms };
 }
 
-/* A snapshot up to `most` changes old; never newer than `than`. */
+/* A snapshot up to `most` changes older than `than`, and no more than some seconds behind. */
 static unsigned old_snapshot(struct world *w, unsigned than, unsigned most)
 {
-	unsigned oldest = w->n_snapshots > SNAPSHOTS ? w->n_snapshots - SNAPSHOTS : 0;
 	unsigned back = chance(w, 4) ? (unsigned)random_to(w, most + 1) : 0;
 
-	return than - oldest > back ? than - back : oldest;
+	while (back-- && than && w->n_snapshots - than < SNAPSHOTS &&
+	       w->now - w->snapshot_at[than % SNAPSHOTS] < LATE_MS)
+		than--;
+	return than;
 }
 
 /* Returns whether something newer is on its way. */

@@ -40,6 +40,7 @@ static void snapshot(struct world *w)
 	if (!w->changed && w->n_snapshots)
 		return;
 	w->snapshots[w->n_snapshots % SNAPSHOTS] = w->kv;
+	w->snapshot_at[w->n_snapshots % SNAPSHOTS] = w->now;
 	w->n_snapshots++;
 	w->changed = false;
 }

@@ -180,6 +180,8 @@ void operator_step(struct world *w)
 	w->next_operator = w->now + (chance(w, 3) ? between(w, 100, 5000) : between(w, 5000, 90000));
 	if (w->next_operator >= w->calm_at)
 		w->next_operator = NEVER;
+	if (w->consul_down)
+		return;
 	switch (random_to(w, 10)) {
 	case 0:
 		down(w);
