@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * On which host a new instance goes. An exclusive node stays where its data is; others stay on their host while it
- * fits, and else go where the fewest nodes of the component are, then the fewest of all, then the first by name.
+ * fits, and else go where the fewest nodes of the component are, then where the fewest of all are.
  */
 #include "plan/work.h"
 
