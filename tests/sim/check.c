@@ -308,6 +308,23 @@ static void check_node(struct world *w, const struct sim_spec *spec, int at, uns
 		fail(w, "%s/%u does not serve though all is quiet", component_names[c], n);
 }
 
+/* What can move has left the hosts that are to be emptied, if there is another host. */
+static void check_emptied(struct world *w)
+{
+	bool somewhere = false;
+
+	for (int i = 0; i < w->n_hosts; i++)
+		somewhere |= !w->kv.host_drained[i];
+	for (int i = 0; somewhere && i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+
+		if (r->assigned && w->kv.host_drained[r->host] && !w->exclusive[r->component] &&
+		    !out_of(w, r->component, r->n))
+			fail(w, "%s/%u is still on %s, which is to be emptied", component_names[r->component], r->n,
+			     host_names[r->host]);
+	}
+}
+
 void check_settled(struct world *w)
 {
 	const struct sim_spec *spec = spec_in_work(w);
@@ -315,6 +332,7 @@ void check_settled(struct world *w)
 	check_outcome(w);
 	if (w->failure[0] || w->kv.phase == PLAN_GAVE_UP)
 		return;
+	check_emptied(w);
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 
