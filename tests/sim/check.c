@@ -150,7 +150,9 @@ static void check_stop(struct world *w, const struct plan_action *a, int slot)
 			least = w->kv.outs[i].deadline_ms;
 	if (r->desired != PLAN_DRAIN)
 		fail(w, "%s/%u is stopped without having been drained", a->component, a->n);
-	if (a->since_ms - r->since_ms >= least || !host_is_well(w, r->host))
+	/* The deadline of a disconnect that was withdrawn a moment ago counts as well. */
+	if (a->since_ms - r->since_ms >= least || !host_is_well(w, r->host) ||
+	    w->now < w->nodes[r->component][r->n].until)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
