@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/i18n.h"
 #include "base/log.h"
 #include "model/canonical.h"
 #include "plan/plan-json.h"
@@ -56,20 +57,48 @@ static char *key_of(const struct txn *txn, const char *kind, const struct plan_a
 	return plan_instance_key(kind, action->host, txn->service, action->component, action->n, action->gen);
 }
 
-static int add_assignment(struct txn *txn, const struct plan_action *action, const struct spec_cache *specs,
+/* What plans are made from and written with. */
+struct material {
+	const struct spec_cache *specs;
+	const struct consul_kvs *hosts;
+	const char *host;
+};
+
+/* The assignment as it is, with what the action changes. */
+static json_t *changed_assignment(const struct plan_action *action, const char *key, const struct consul_kvs *hosts)
+{
+	json_t *json = NULL;
+
+	for (size_t i = 0; !json && i < hosts->n; i++)
+		if (!strcmp(hosts->v[i].key, key))
+			json = json_loadb(hosts->v[i].value, hosts->v[i].len, 0, NULL);
+	if (!json)
+		return NULL;
+	json_object_set_new(json, "desired", json_string(plan_desired_name(action->desired)));
+	json_object_set_new(json, "since", json_integer(action->since_ms));
+	json_object_set_new(json, "proven", json_boolean(action->proven));
+	return json;
+}
+
+static int add_assignment(struct txn *txn, const struct plan_action *action, const struct material *material,
 			  struct err *err)
 {
-	const json_t *spec = spec_cache_get(specs, txn->service, action->revision);
+	const json_t *spec = spec_cache_get(material->specs, txn->service, action->revision);
+	_cleanup_(freep) char *key = key_of(txn, "node", action);
 	_cleanup_json_ json_t *json = NULL;
 	int r;
 
-	if (!spec)
-		return -ENOENT;
-	r = plan_assignment_to_json(action, spec, &json, err);
-	if (r < 0)
-		return r;
-	add_op(txn, CONSUL_CAS, key_of(txn, "node", action), json_canonical(json),
-	       action->kind == PLAN_ASSIGN ? 0 : action->index, NULL);
+	if (json_is_object(spec)) {
+		r = plan_assignment_to_json(action, spec, &json, err);
+		if (r < 0)
+			return r;
+	} else if (action->kind == PLAN_DESIRE)
+		json = changed_assignment(action, key, material->hosts);
+	if (!json)
+		return err_set(err, ENOENT, _("Revision %llu is not there any more"),
+			       (unsigned long long)action->revision);
+	add_op(txn, CONSUL_CAS, TAKE_PTR(key), json_canonical(json), action->kind == PLAN_ASSIGN ? 0 : action->index,
+	       NULL);
 	return 0;
 }
 
@@ -101,8 +130,8 @@ static void add_event(struct txn *txn, const struct plan_action *action, const c
 	       json_canonical(json), 0, NULL);
 }
 
-static int build(struct txn *txn, const struct plan_txn *from, const struct spec_cache *specs, const char *host,
-		 int64_t now_ms, struct err *err)
+static int build(struct txn *txn, const struct plan_txn *from, const struct material *material, int64_t now_ms,
+		 struct err *err)
 {
 	int r = 0;
 
@@ -114,11 +143,11 @@ static int build(struct txn *txn, const struct plan_txn *from, const struct spec
 			add_status(txn, action);
 			continue;
 		case PLAN_EVENT:
-			add_event(txn, action, host, now_ms, i);
+			add_event(txn, action, material->host, now_ms, i);
 			continue;
 		case PLAN_ASSIGN:
 		case PLAN_DESIRE:
-			r = add_assignment(txn, action, specs, err);
+			r = add_assignment(txn, action, material, err);
 			break;
 		case PLAN_UNASSIGN:
 			add_op(txn, CONSUL_DELETE_CAS, key_of(txn, "node", action), NULL, action->index, NULL);
@@ -170,6 +199,7 @@ static void work(void *data)
 			continue;
 		if (consul_txn(job->env->consul, txn->ops, txn->n, false, NULL, NULL, &err) < 0) {
 			log_info("A step of %s was not taken: %s", txn->service, err_text(&err));
+			job->applied.refused = true;
 			continue;
 		}
 		index = index_of(job->env->consul, txn->service);
@@ -194,8 +224,9 @@ static void done(void *data)
 }
 
 void leader_apply(struct agent *agent, const struct plan_actions *actions, const struct spec_cache *specs,
-		  const char *session, leader_applied_fn fn, void *data)
+		  const struct consul_kvs *hosts, const char *session, leader_applied_fn fn, void *data)
 {
+	const struct material material = { .specs = specs, .hosts = hosts, .host = agent->env.host };
 	struct job *job = xcalloc(1, sizeof(*job));
 
 	*job = (struct job){ .env = &agent->env, .n = actions->n, .done = fn, .data = data };
@@ -206,8 +237,9 @@ void leader_apply(struct agent *agent, const struct plan_actions *actions, const
 
 		txn->service = xstrdup(actions->txns[i].service);
 		add_op(txn, CONSUL_CHECK_SESSION, xstrdup("tepuy/leader"), NULL, 0, session);
-		if (build(txn, &actions->txns[i], specs, agent->env.host, clock_realtime_ms(), &err) < 0) {
+		if (build(txn, &actions->txns[i], &material, clock_realtime_ms(), &err) < 0) {
 			log_error("A step of %s cannot be written: %s", txn->service, err_text(&err));
+			job->applied.refused = true;
 			txn_release(txn);
 			*txn = (struct txn){ .service = xstrdup(actions->txns[i].service) };
 		}

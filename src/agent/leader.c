@@ -15,6 +15,8 @@
 
 /* How long a transaction of ours may take to show in the watches before the plan goes on without it. */
 #define SEE_OWN_MS 5000
+/* Before another try after a refusal, when no watch says anything. */
+#define REFUSED_MS 500
 
 struct leader {
 	struct agent *agent;
@@ -121,7 +123,10 @@ static void on_applied(void *data, const struct leader_applied *applied)
 	if (applied->hosts_index > leader->see_hosts)
 		leader->see_hosts = applied->hosts_index;
 	leader->see_until_ms = clock_monotonic_ms() + SEE_OWN_MS;
-	plan(leader);
+	if (applied->refused)
+		wake_after(leader, REFUSED_MS); /* what is newer than our view comes by the watches */
+	else
+		plan(leader);
 }
 
 static void plan(struct leader *leader)
@@ -155,8 +160,8 @@ static void plan(struct leader *leader)
 		wake_after(leader, actions.wake_ms - from.now_ms);
 	if (actions.n) {
 		leader->applying = true;
-		leader_apply(leader->agent, &actions, leader->specs, consul_lock_session(leader->lock), on_applied,
-			     leader);
+		leader_apply(leader->agent, &actions, leader->specs, &leader->hosts, consul_lock_session(leader->lock),
+			     on_applied, leader);
 	}
 	plan_actions_release(&actions);
 }

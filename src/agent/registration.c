@@ -71,7 +71,19 @@ static char *check_target(const struct registration *to, const struct check *che
 	return NULL;
 }
 
-static void add_check(struct registration *to, const char *name, const struct check *check, uint16_t port)
+/* Always the first: it says whether the main process runs, and the agent reports it. */
+static void add_running(struct registration *to)
+{
+	struct registration_check *running = &to->checks[to->n_checks++];
+
+	running->id = xasprintf("%s:running", to->id);
+	running->name = xstrdup("running");
+	running->digest = xstrdup("running");
+	running->check.kind = CHECK_TTL;
+	running->check.ttl = REGISTRATION_TTL_MS;
+}
+
+static void add_check(struct registration *to, const struct check *check, uint16_t port)
 {
 	struct registration_check *added = &to->checks[to->n_checks];
 	_cleanup_json_ json_t *json = check_to_json(check), *identity = NULL;
@@ -79,8 +91,8 @@ static void add_check(struct registration *to, const char *name, const struct ch
 	if (check_from_json(json, &added->check, NULL) < 0)
 		return; /* not reached: what check_to_json writes is read back */
 	to->n_checks++;
-	added->id = xasprintf("%s:%s", to->id, name);
-	added->name = xstrdup(name);
+	added->id = xasprintf("%s:%s", to->id, check->id);
+	added->name = xstrdup(check->id);
 	added->target = check_target(to, check, port);
 	identity = json_pack("[O s]", json, added->target ? added->target : "");
 	added->digest = digest_of(identity);
@@ -90,7 +102,6 @@ void registration_build(const struct instance_id *id, const struct node_spec *sp
 			const char *host, const char *address, const struct check *added, size_t n_added,
 			struct registration *ret)
 {
-	struct check running = { .id = (char *)"running", .kind = CHECK_TTL, .ttl = REGISTRATION_TTL_MS };
 	struct registration to = {
 		.id = xstrdup(id->catalog_id),
 		.name = xstrdup(id->catalog_name),
@@ -104,11 +115,11 @@ void registration_build(const struct instance_id *id, const struct node_spec *sp
 	add_meta(&to, id, spec, node, host);
 	digest = core_digest(&to);
 	strv_addf(&to.meta, "digest=%s", digest);
-	add_check(&to, "running", &running, 0);
+	add_running(&to);
 	for (size_t i = 0; i < spec->n_checks; i++)
-		add_check(&to, spec->checks[i].id, &spec->checks[i], port_number(spec, node, spec->checks[i].port));
+		add_check(&to, &spec->checks[i], port_number(spec, node, spec->checks[i].port));
 	for (size_t i = 0; i < n_added; i++)
-		add_check(&to, added[i].id, &added[i], port_number(spec, node, added[i].port));
+		add_check(&to, &added[i], port_number(spec, node, added[i].port));
 	*ret = to;
 }
 

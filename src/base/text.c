@@ -169,6 +169,9 @@ bool text_is_name(const char *s)
 void text_printable(char *s, bool lines)
 {
 	for (; *s; s++)
-		if (((unsigned char)*s < 32 && !(lines && (*s == '\n' || *s == '\t'))) || *s == 127)
+		/* U+0080 to U+009F are control characters too, which terminals obey: 0xc2 and the byte behind it. */
+		if ((unsigned char)s[0] == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0)
+			s[0] = s[1] = '?';
+		else if (((unsigned char)*s < 32 && !(lines && (*s == '\n' || *s == '\t'))) || *s == 127)
 			*s = '?';
 }

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -35,6 +36,16 @@ void cli_release(struct cli *cli)
 {
 	api_free(cli->api);
 	cli->api = NULL;
+}
+
+char *cli_author(void)
+{
+	const char *sudo = getenv("SUDO_USER");
+	const struct passwd *user = getpwuid(getuid());
+	char host[256] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	return xasprintf("%s@%s", sudo && *sudo ? sudo : user ? user->pw_name : "unknown", host);
 }
 
 int cli_columns(const struct cli *cli)

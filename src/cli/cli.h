@@ -23,6 +23,8 @@ struct cli {
 /* Looks at the terminal and the environment ($TEPUY_SOCKET, $NO_COLOR, $TERM). */
 void cli_init(struct cli *cli);
 void cli_release(struct cli *cli);
+/* Who asks: "ana@srv1", the person behind sudo. The caller owns it. */
+char *cli_author(void);
 /* Width of the terminal now; 80 when there is none. */
 int cli_columns(const struct cli *cli);
 

@@ -49,12 +49,12 @@ static enum status nothing(struct cli *cli, const struct arguments *args, const 
 
 static enum status take_down(struct cli *cli, const struct arguments *args, const char *name)
 {
-	_cleanup_(freep) char *path = xasprintf("/v1/service/%s/down", name);
-	_cleanup_json_ json_t *answer = NULL, *report = NULL;
+	_cleanup_(freep) char *path = xasprintf("/v1/service/%s/down", name), *author = cli_author();
+	_cleanup_json_ json_t *body = json_pack("{s:s}", "author", author), *answer = NULL, *report = NULL;
 	_cleanup_err_ struct err err = ERR_INIT;
 	int64_t revision;
 
-	if (api_call(cli->api, "POST", path, NULL, &answer, &err) < 0)
+	if (api_call(cli->api, "POST", path, body, &answer, &err) < 0)
 		return cli_failed(cli, &err);
 	revision = json_number(answer, "revision");
 	report = json_pack("{s:s, s:I, s:b}", "service", name, "revision", (json_int_t)revision, "changed", 1);

@@ -38,7 +38,8 @@ static int on_event(void *data, json_t *event, struct err *err)
 	if (!printer->service)
 		add_safe(&buf, "  %s", json_text(event, "service"));
 	add_safe(&buf, "  %s", json_text(event, "node"));
-	add_safe(&buf, "  %s", json_text(event, "text"));
+	add_safe(&buf, "  %s:", json_text(event, "kind"));
+	add_safe(&buf, " %s", json_text(event, "text"));
 	add_safe(&buf, "  (%s)", json_text(event, "host"));
 	fprintf(printer->cli->out, "%s\n", buf_text(&buf));
 	fflush(printer->cli->out);

@@ -36,8 +36,8 @@ static json_t *collect(const json_t *answer, const struct target *target)
 
 static void show(struct cli *cli, const json_t *nodes)
 {
-	_cleanup_(table_freep) struct table *table =
-	    table_new(_("NODE"), _("RECIPE"), _("HOST"), _("STATE"), _("HEALTH"), _("FOR"), _("PORTS"), NULL);
+	_cleanup_(table_freep) struct table *table = table_new(_("NODE"), _("RECIPE"), _("REVISION"), _("HOST"),
+							       _("STATE"), _("HEALTH"), _("FOR"), _("PORTS"), NULL);
 	_cleanup_buf_ struct buf buf = { 0 };
 	const json_t *node;
 	size_t i;
@@ -49,6 +49,7 @@ static void show(struct cli *cli, const json_t *nodes)
 
 		table_addf(table, PLAIN, "%s/%s", json_text(node, "service"), json_text(node, "node"));
 		table_add(table, PLAIN, json_text(node, "recipe"));
+		table_addf(table, PLAIN, "%lld", (long long)json_number(node, "gen"));
 		table_add(table, PLAIN, json_text(node, "host"));
 		table_add(table, node_has_failed(node) ? RED : PLAIN, json_text(node, "state"));
 		table_add(table, health_colour(health), health);

@@ -21,8 +21,9 @@ static int confirm(struct cli *cli, const struct arguments *args, const char *na
 
 static enum status roll_back(struct cli *cli, const struct arguments *args, const char *name, int64_t to)
 {
-	_cleanup_json_ json_t *body = json_pack("{s:I}", "revision", (json_int_t)to), *answer = NULL, *report = NULL;
-	_cleanup_(freep) char *path = xasprintf("/v1/service/%s/rollback", name);
+	_cleanup_(freep) char *path = xasprintf("/v1/service/%s/rollback", name), *author = cli_author();
+	_cleanup_json_ json_t *body = json_pack("{s:I, s:s}", "revision", (json_int_t)to, "author", author);
+	_cleanup_json_ json_t *answer = NULL, *report = NULL;
 	_cleanup_err_ struct err err = ERR_INIT;
 	int64_t revision;
 

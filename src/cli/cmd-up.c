@@ -56,12 +56,25 @@ static int64_t revision_now(const struct up *up)
 	return json_number(json_object_get(up->now, "spec"), "revision");
 }
 
+/* Has the leader finished with the revision that was submitted last, whatever came of it? */
+static bool is_settled(const struct up *up)
+{
+	const json_t *status = json_object_get(up->now, "status");
+
+	return json_number(status, "revision") == revision_now(up) && phase_is_final(phase_now(up));
+}
+
+static bool is_done(const struct up *up)
+{
+	return is_settled(up) && !strcmp(phase_now(up), "done");
+}
+
 /* The same documents as those that run, and all is done: one request has told. */
 static bool is_same(const struct up *up)
 {
 	const char *digest = json_text(json_object_get(up->now, "spec"), "digest");
 
-	return *digest && !strcmp(digest, json_text(up->spec, "digest")) && !strcmp(phase_now(up), "done");
+	return *digest && !strcmp(digest, json_text(up->spec, "digest")) && is_done(up);
 }
 
 static int nothing_to_do(const struct up *up)
@@ -158,7 +171,7 @@ static int submit(struct up *up)
 	if (send_bundles(up, &err) < 0 || put_service(up, &answer, &err) < 0)
 		return cli_failed(up->cli, &err);
 	revision = json_number(answer, "revision");
-	if (!json_flag(answer, "changed") && !strcmp(phase_now(up), "done"))
+	if (!json_flag(answer, "changed") && is_done(up))
 		return nothing_to_do(up);
 	all = report(up, revision, true);
 	return follow_request(up->cli, up->args, up->service, revision, "done", all);
@@ -217,10 +230,10 @@ static int plan_and_do(struct up *up)
 		return dry_run(up, changed || secrets);
 	if (changed || secrets)
 		return ask_and_submit(up);
-	if (!phase_is_final(phase_now(up)))
+	if (!is_settled(up))
 		return follow_running(up);
 	/* The same again after a failure: another try, which asks for nothing new. */
-	return strcmp(phase_now(up), "done") ? submit(up) : nothing_to_do(up);
+	return is_done(up) ? nothing_to_do(up) : submit(up);
 }
 
 static int load(struct up *up, struct err *err)

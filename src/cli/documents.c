@@ -2,7 +2,6 @@
 #include "cli/documents.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -133,22 +132,11 @@ enum status documents_report(struct cli *cli, struct diag *diag, bool json, cons
 	return diag->n_errors ? STATUS_FAILED : STATUS_DONE;
 }
 
-/* Who asks: the person behind sudo, at this machine. */
-static char *author(void)
-{
-	const char *sudo = getenv("SUDO_USER");
-	const struct passwd *user = getpwuid(getuid());
-	char host[256] = "";
-
-	gethostname(host, sizeof(host) - 1);
-	return xasprintf("%s@%s", sudo && *sudo ? sudo : user ? user->pw_name : "unknown", host);
-}
-
 int documents_load_spec(struct cli *cli, const char *file, const struct strv *recipes, struct bundles *bundles,
 			json_t **ret_spec)
 {
 	_cleanup_(service_freep) struct service *service = NULL;
-	_cleanup_(freep) char *name = author();
+	_cleanup_(freep) char *author = cli_author();
 	_cleanup_strv_ struct strv search = { 0 };
 	_cleanup_diag_ struct diag diag = { 0 };
 	json_t *spec = NULL;
@@ -165,7 +153,7 @@ int documents_load_spec(struct cli *cli, const char *file, const struct strv *re
 		cli_note(cli, _("%s: %s; nothing was done"), file, counted);
 		return r;
 	}
-	json_object_set_new(spec, "author", json_string(name));
+	json_object_set_new(spec, "author", json_string(author));
 	*ret_spec = spec;
 	return 0;
 }

@@ -24,6 +24,7 @@ static const struct word phases[] = {
 };
 
 static const struct word states[] = {
+	{ "none", N_("waiting"), PROGRESS_WAITING, PLAIN },
 	{ "building", N_("building its image"), PROGRESS_WORKING, YELLOW },
 	{ "prepared", N_("prepared"), PROGRESS_WAITING, PLAIN },
 	{ "starting", N_("starting"), PROGRESS_WORKING, YELLOW },

@@ -3,18 +3,24 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/i18n.h"
+#include "base/log.h"
 #include "image/apt.h"
 #include "image/digest.h"
 #include "image/pack.h"
 #include "image/record.h"
 #include "image/sandbox.h"
+
+/* Four times what a base needs. */
+#define ENOUGH_MEMORY_KIB (2ULL << 20)
 
 struct base_job {
 	struct image_store *store;
@@ -134,6 +140,24 @@ static int write_record(const struct base_job *job, const char *sha256, struct e
 	return record_write(job->store, path, record, err);
 }
 
+/*
+ * Unpacks into memory where there is plenty: a third faster than dpkg and its syncs on a disk. Without it, or when the
+ * mount fails, the tree lies on the store's disk. The mount is the thread's own and goes with it.
+ */
+static void use_memory(const char *root)
+{
+	_cleanup_buf_ struct buf text = { 0 };
+	unsigned long long available = 0; /* KiB */
+	const char *line;
+
+	if (fs_read("/proc/meminfo", 65536, &text, NULL) < 0)
+		return;
+	line = strstr(buf_text(&text), "MemAvailable:");
+	if (line && sscanf(line, "MemAvailable: %llu", &available) == 1 && available > ENOUGH_MEMORY_KIB &&
+	    mount("tmpfs", root, "tmpfs", 0, "mode=755,size=1g") < 0)
+		log_debug("the base system is unpacked on disk: %m");
+}
+
 /* Runs in a thread with private mounts. */
 static int make_base(void *data, struct err *err)
 {
@@ -146,6 +170,10 @@ static int make_base(void *data, struct err *err)
 
 	if (r == 0)
 		r = fs_mkdirs(apt, 0755, err);
+	if (r == 0)
+		r = fs_mkdirs(root, 0755, err);
+	if (r == 0)
+		use_memory(root);
 	if (r == 0)
 		r = apt_prepare(&sources, apt, apt, err);
 	if (r == 0)

@@ -22,7 +22,7 @@ struct image_layer {
 };
 
 struct image {
-	char *id;                   /* sha256 over its inputs and layers: same id, same bits */
+	char *id;                   /* sha256 over its layers and what is under them: same id, same bits */
 	char *external;             /* `base: {image:}`: the runtime's own image under our layers, or NULL */
 	struct image_layer *layers; /* lowest first */
 	size_t n_layers;

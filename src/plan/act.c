@@ -99,7 +99,7 @@ static uint64_t next_gen(const struct work *work, const struct node *node)
 }
 
 bool act_assign(struct work *work, const struct group *group, struct node *node, struct place_host *host,
-                enum plan_desired desired)
+		enum plan_desired desired)
 {
 	struct plan_action *action;
 
@@ -208,7 +208,8 @@ void act_phase(struct work *work, enum plan_phase phase, char *reason, char *det
 /* While going back or having failed, the reason is why, and stays. */
 static bool reason_is_free(const struct work *work)
 {
-	return work->status.phase == PLAN_PREPARING || work->status.phase == PLAN_ROLLING || work->status.phase == PLAN_DONE;
+	return work->status.phase == PLAN_PREPARING || work->status.phase == PLAN_ROLLING ||
+	       work->status.phase == PLAN_DONE;
 }
 
 void act_reason(struct work *work, char *reason)
@@ -242,7 +243,7 @@ void status_copy(struct plan_status *to, const struct plan_status *from)
 	to->homes = xcalloc(from->n_homes, sizeof(*to->homes));
 	for (size_t i = 0; i < from->n_homes; i++)
 		to->homes[i] = (struct plan_home){ xstrdup(from->homes[i].component), from->homes[i].n,
-			                           xstrdup(from->homes[i].host) };
+						   xstrdup(from->homes[i].host) };
 }
 
 /* Puts STATUS in front and hands the transaction over, if there is anything to do. */

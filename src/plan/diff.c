@@ -8,9 +8,9 @@
 #include "base/buf.h"
 #include "base/i18n.h"
 
-#define WHY_MAX 50    /* reasons of a node that are told */
-#define TEXT_MAX 60   /* bytes of a value that are shown */
-#define DEPTH_MAX 16  /* deeper values are shown whole */
+#define WHY_MAX 50   /* reasons of a node that are told */
+#define TEXT_MAX 60  /* bytes of a value that are shown */
+#define DEPTH_MAX 16 /* deeper values are shown whole */
 
 struct changes {
 	struct plan_change *v;
@@ -59,7 +59,8 @@ static char *below(const char *path, const char *name)
 }
 
 /* Bundles are long hashes: that the recipe changed says more. */
-static void compare_field(struct strv *why, const char *path, const char *name, const json_t *from, const json_t *to, int depth)
+static void compare_field(struct strv *why, const char *path, const char *name, const json_t *from, const json_t *to,
+			  int depth)
 {
 	_cleanup_(freep) char *full = below(path, name);
 
@@ -77,14 +78,12 @@ static void compare_objects(struct strv *why, const char *path, const json_t *fr
 	const char *name;
 	json_t *value;
 
-	json_object_foreach((json_t *)from, name, value)
-		strv_add(&names, name);
-	json_object_foreach((json_t *)to, name, value)
-		if (!json_object_get(from, name))
-			strv_add(&names, name);
+	json_object_foreach((json_t *)from, name, value) strv_add(&names, name);
+	json_object_foreach((json_t *)to, name, value) if (!json_object_get(from, name)) strv_add(&names, name);
 	strv_sort(&names);
 	for (size_t i = 0; i < names.n; i++)
-		compare_field(why, path, names.v[i], json_object_get(from, names.v[i]), json_object_get(to, names.v[i]), depth);
+		compare_field(why, path, names.v[i], json_object_get(from, names.v[i]), json_object_get(to, names.v[i]),
+			      depth);
 }
 
 static void compare(struct strv *why, const char *path, const json_t *from, const json_t *to, int depth)
@@ -134,10 +133,10 @@ static void diff_component(struct changes *changes, const char *name, const json
 		compare_around(&around, from, to);
 	}
 	for (unsigned n = 1; n <= had || n <= wants; n++) {
-		enum plan_change_kind kind = n > wants ? PLAN_REMOVE :
-		                             n > had   ? PLAN_CREATE :
-		                             body.n    ? PLAN_REPLACE :
-		                                         PLAN_KEEP;
+		enum plan_change_kind kind = n > wants ? PLAN_REMOVE
+					     : n > had ? PLAN_CREATE
+					     : body.n  ? PLAN_REPLACE
+						       : PLAN_KEEP;
 		struct plan_change *change = add(changes, name, n, kind);
 
 		if (kind == PLAN_REPLACE)
@@ -160,14 +159,12 @@ int plan_diff(const json_t *from, const json_t *to, struct plan_change **ret, si
 
 	if (!json_is_object(to) || (old && !json_is_object(old)) || (new && !json_is_object(new)))
 		return err_set(err, EINVAL, _("A spec must be an object with an object of components"));
-	json_object_foreach((json_t *)old, name, value)
-		strv_add(&names, name);
-	json_object_foreach((json_t *)new, name, value)
-		if (!json_object_get(old, name))
-			strv_add(&names, name);
+	json_object_foreach((json_t *)old, name, value) strv_add(&names, name);
+	json_object_foreach((json_t *)new, name, value) if (!json_object_get(old, name)) strv_add(&names, name);
 	strv_sort(&names);
 	for (size_t i = 0; i < names.n; i++)
-		diff_component(&changes, names.v[i], json_object_get(old, names.v[i]), json_object_get(new, names.v[i]));
+		diff_component(&changes, names.v[i], json_object_get(old, names.v[i]),
+			       json_object_get(new, names.v[i]));
 	*ret = changes.v;
 	*ret_n = changes.n;
 	return 0;

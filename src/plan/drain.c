@@ -26,20 +26,20 @@ static bool let_go(const struct work *work, const struct unit *unit, const struc
 	return false;
 }
 
-/* Does it run, and use that component? */
-static bool consumes(const struct unit *unit, const char *component)
+/* May it use that component? One that is being started may have begun already. */
+static bool consumes(struct work *work, const struct unit *unit, const char *component)
 {
-	return !unit->gone && unit->host && unit->host->alive && unit->it->state == PLAN_RUNNING &&
+	return !unit->gone && unit->host && !host_given_up(work, unit->host) && !unit_answers(unit, PLAN_FAILED) &&
 	       (unit->desired == PLAN_RUN || unit->desired == PLAN_DRAIN) && strv_has(&unit->it->links, component);
 }
 
 static void find_consumers(struct work *work, struct group *group)
 {
 	for (size_t i = 0; i < work->n_units; i++) {
-		if (!consumes(&work->units[i], group->name))
+		if (!consumes(work, &work->units[i], group->name))
 			continue;
-		group->consumers = grow_array(group->consumers, group->n_consumers, &group->cap_consumers,
-		                              sizeof(struct unit *));
+		group->consumers =
+		    grow_array(group->consumers, group->n_consumers, &group->cap_consumers, sizeof(struct unit *));
 		group->consumers[group->n_consumers++] = &work->units[i];
 	}
 	group->consumers_known = true;
@@ -62,9 +62,11 @@ bool unit_drained(struct work *work, struct group *group, const struct unit *uni
 	return true;
 }
 
+/* Its agent says that it runs as told: the catalog alone may not know yet that it was taken out a moment ago. */
 static bool serves(const struct unit *unit)
 {
-	return unit->desired == PLAN_RUN && unit_healthy(unit) && !unit->lost && !unit->gone;
+	return unit->desired == PLAN_RUN && unit_answers(unit, PLAN_RUNNING) && unit_healthy(unit) && !unit->lost &&
+	       !unit->gone;
 }
 
 static bool node_serves(const struct node *node)
@@ -83,8 +85,10 @@ static bool settled(const struct node *node)
 /* A node that has been ill for a whole deadline: waiting for it would stop everything and help nobody. */
 static bool given_up(struct work *work, const struct group *group, const struct node *node)
 {
-	return node->current && node->current->proven && !unit_healthy(node->current) &&
-	       reached(work, node->current->it->health_ms, group->want->update.deadline_ms);
+	const struct unit *unit = node->current;
+
+	return unit && unit->desired == PLAN_RUN && unit->it->desired == PLAN_RUN && unit->proven &&
+	       !unit_healthy(unit) && reached(work, health_for(work, unit), group->want->update.deadline_ms);
 }
 
 /* Start-first: between the start of the new instance and the stop of the old one. */
@@ -145,7 +149,7 @@ bool may_drain(struct work *work, struct group *group, const struct node *node, 
 		return ready_to_start(current);
 	group_count(work, group);
 	if (current->desired == PLAN_RUN)
-		return current->proven && unit_healthy(current) && (!serves(old) || group->healthy > group->needed);
+		return current->proven && serves(current) && (!serves(old) || group->healthy > group->needed);
 	if (!component_stop_first(want) || !ready_to_start(current) || !group_gate(work, group))
 		return false;
 	if (unit_ill(work, old, want->update.healthy_for_ms))

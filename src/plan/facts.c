@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define ILL_MS 10000 /* shorter illness may pass: it is no reason to take an instance out */
+
 bool unit_healthy(const struct unit *unit)
 {
 	return unit->it->health == PLAN_PASSING || unit->it->health == PLAN_WARNING;
@@ -11,16 +13,30 @@ bool unit_healthy(const struct unit *unit)
 
 bool unit_answers(const struct unit *unit, enum plan_state state)
 {
-	return unit->it->state == state && unit->it->answers_ms == unit->it->since_ms && unit->desired == unit->it->desired;
+	return unit->it->state == state && unit->it->answers_ms == unit->it->since_ms &&
+	       unit->desired == unit->it->desired;
+}
+
+int64_t health_for(const struct work *work, const struct unit *unit)
+{
+	int64_t told_ms = since(work, unit->it->since_ms);
+
+	return unit->it->health_ms < told_ms ? unit->it->health_ms : told_ms;
 }
 
 bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms)
 {
-	if (unit->lost)
+	int64_t known_ms;
+
+	if (unit->lost || !unit->host)
 		return true;
-	if (unit->it->health != PLAN_CRITICAL && !unit_answers(unit, PLAN_FAILED))
+	if (!unit->host->alive || (unit->it->health != PLAN_CRITICAL && !unit_answers(unit, PLAN_FAILED)))
 		return false;
-	return reached(work, unit->it->health_ms, for_ms);
+	/* What the catalog says of a host that has just come back may be from before. */
+	known_ms = health_for(work, unit);
+	if (unit->host->alive_ms < known_ms)
+		known_ms = unit->host->alive_ms;
+	return reached(work, known_ms, for_ms > ILL_MS ? for_ms : ILL_MS);
 }
 
 bool unit_stopped(const struct unit *unit)
@@ -48,6 +64,13 @@ bool reached(struct work *work, int64_t elapsed_ms, int64_t limit_ms)
 	if (at < work->wake_ms)
 		work->wake_ms = at;
 	return false;
+}
+
+bool host_given_up(struct work *work, const struct plan_host *host)
+{
+	int64_t limit_ms = work->lookup->view->reschedule_ms;
+
+	return !host->alive && reached(work, host->dead_ms, limit_ms ? limit_ms : PLAN_RESCHEDULE_MS);
 }
 
 bool component_stop_first(const struct plan_component *want)
@@ -82,11 +105,16 @@ static bool better(const struct unit *a, const struct unit *b)
 	return a->it->gen > b->it->gen;
 }
 
-/* What failed in an earlier deployment is not tried again: a new deployment makes a new instance. */
+/*
+ * What failed in an earlier deployment is not tried again: a new deployment makes a new instance. Nor does it become
+ * good again by being taken out.
+ */
 static bool spent(const struct work *work, const struct unit *unit)
 {
-	return unit->desired == PLAN_RUN && !unit->proven && unit_answers(unit, PLAN_FAILED) &&
-	       unit->it->revision < work->spec->revision;
+	if (unit->proven || unit->it->revision >= work->spec->revision)
+		return false;
+	return unit->desired == PLAN_DRAIN || unit->desired == PLAN_STOP ||
+	       (unit->desired == PLAN_RUN && unit_answers(unit, PLAN_FAILED));
 }
 
 struct unit *node_match(struct work *work, const struct group *group, struct node *node)
@@ -96,7 +124,8 @@ struct unit *node_match(struct work *work, const struct group *group, struct nod
 	for (size_t i = 0; i < node->n_units; i++) {
 		struct unit *unit = &node->units[i];
 
-		if (unit->gone || !unit->host || strcmp(unit->it->fingerprint, group->want->fingerprint) || spent(work, unit))
+		if (unit->gone || !unit->host || strcmp(unit->it->fingerprint, group->want->fingerprint) ||
+		    spent(work, unit))
 			continue;
 		if (!best || better(unit, best))
 			best = unit;
@@ -119,11 +148,12 @@ bool node_right(struct work *work, const struct group *group, const struct node 
 	if (!unit || !others_gone(node))
 		return false;
 	if (node->out)
-		return unit->desired != PLAN_RUN && (unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED));
-	if (unit->desired != PLAN_RUN || !unit->proven)
+		return unit->desired != PLAN_RUN &&
+		       (unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED));
+	if (unit->desired != PLAN_RUN || unit->it->desired != PLAN_RUN || !unit->proven)
 		return false;
 	/* One that was proven and is ill for long is not this deployment's to wait for. */
-	return unit_healthy(unit) || reached(work, unit->it->health_ms, group->want->update.deadline_ms);
+	return unit_healthy(unit) || reached(work, health_for(work, unit), group->want->update.deadline_ms);
 }
 
 static bool find_right(struct work *work, const struct group *group)

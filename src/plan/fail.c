@@ -12,11 +12,12 @@ void deployment_failed(struct work *work, const struct plan_component *want, cha
 
 	if (back) {
 		act_event(work, "rollback", NULL, _("Revision %llu failed: %s. Going back to revision %llu"),
-		          (unsigned long long)work->status.revision, reason, (unsigned long long)work->status.good);
+			  (unsigned long long)work->status.revision, reason, (unsigned long long)work->status.good);
 		act_phase(work, PLAN_ROLLING_BACK, reason, detail);
 		return;
 	}
-	act_event(work, "failed", NULL, _("Revision %llu failed: %s"), (unsigned long long)work->status.revision, reason);
+	act_event(work, "failed", NULL, _("Revision %llu failed: %s"), (unsigned long long)work->status.revision,
+		  reason);
 	act_phase(work, PLAN_GAVE_UP, reason, detail);
 }
 
@@ -41,11 +42,10 @@ static bool never_healthy(struct work *work, const struct group *group, const st
 
 static bool long_ill(struct work *work, const struct group *group, const struct unit *unit)
 {
-	int64_t phase_ms = since(work, work->status.since_ms);
+	int64_t ill_ms = health_for(work, unit), phase_ms = since(work, work->status.since_ms);
 
 	return unit->desired == PLAN_RUN && unit->proven && !unit_healthy(unit) && is_new(work, unit) &&
-	       reached(work, unit->it->health_ms < phase_ms ? unit->it->health_ms : phase_ms,
-	               group->want->update.deadline_ms);
+	       reached(work, ill_ms < phase_ms ? ill_ms : phase_ms, group->want->update.deadline_ms);
 }
 
 bool node_failed(struct work *work, struct group *group, struct node *node)
@@ -53,11 +53,11 @@ bool node_failed(struct work *work, struct group *group, struct node *node)
 	const struct unit *unit = node->current;
 	const char *format = NULL;
 
-	if (!unit || node->out || unit->displaced)
+	if (!unit || unit->displaced)
 		return false;
 	if (unit_answers(unit, PLAN_FAILED) && unit->desired == PLAN_PREPARE)
 		format = _("%s/%u could not be prepared on host %s");
-	else if (work->status.phase == PLAN_PREPARING)
+	else if (work->status.phase == PLAN_PREPARING || node->out)
 		return false;
 	else if (unit_answers(unit, PLAN_FAILED) && unit->desired == PLAN_RUN && !unit->proven)
 		format = _("%s/%u could not be started on host %s");
@@ -67,7 +67,8 @@ bool node_failed(struct work *work, struct group *group, struct node *node)
 		format = _("%s/%u on host %s stopped passing its checks");
 	if (!format)
 		return false;
-	deployment_failed(work, unit->desired == PLAN_PREPARE && work->status.phase == PLAN_PREPARING ? NULL : group->want,
-	                  xasprintf(format, group->name, node->n, unit->it->host), node_why(unit));
+	deployment_failed(work,
+			  unit->desired == PLAN_PREPARE && work->status.phase == PLAN_PREPARING ? NULL : group->want,
+			  xasprintf(format, group->name, node->n, unit->it->host), node_why(unit));
 	return true;
 }

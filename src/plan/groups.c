@@ -41,7 +41,8 @@ static struct group *find_group(struct work *work, const char *name)
 }
 
 /* The disconnect of one node goes before that of its component. */
-static const struct plan_disconnect *find_disconnect(const struct plan_service *service, const char *component, unsigned n)
+static const struct plan_disconnect *find_disconnect(const struct plan_service *service, const char *component,
+						     unsigned n)
 {
 	const struct plan_disconnect *whole = NULL;
 

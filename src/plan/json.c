@@ -43,7 +43,8 @@ static void key_split(struct key *key, const char *text)
 /* tepuy/<group>/<name>/<kind>/… with `n` parts in all. */
 static bool key_is(const struct key *key, const char *group, const char *kind, size_t n)
 {
-	return key->n == n && !strcmp(key->parts[0], "tepuy") && !strcmp(key->parts[1], group) && !strcmp(key->parts[3], kind);
+	return key->n == n && !strcmp(key->parts[0], "tepuy") && !strcmp(key->parts[1], group) &&
+	       !strcmp(key->parts[3], kind);
 }
 
 static int parse_number(const char *text, unsigned *ret)
@@ -84,14 +85,15 @@ static int read_homes(json_t *object, struct plan_status *status)
 	if (object && (!json_is_object(object) || json_object_size(object) > HOMES_MAX))
 		return -EINVAL;
 	status->homes = xcalloc(json_object_size(object), sizeof(*status->homes));
-	json_object_foreach(object, name, host) {
+	json_object_foreach(object, name, host)
+	{
 		const char *slash = strchr(name, '/');
 		unsigned n;
 
 		if (!slash || !json_is_string(host) || parse_number(slash + 1, &n) < 0)
 			return -EINVAL;
-		status->homes[status->n_homes++] = (struct plan_home){ xstrndup(name, (size_t)(slash - name)), n,
-			                                               xstrdup(json_string_value(host)) };
+		status->homes[status->n_homes++] =
+		    (struct plan_home){ xstrndup(name, (size_t)(slash - name)), n, xstrdup(json_string_value(host)) };
 	}
 	return 0;
 }
@@ -111,9 +113,10 @@ int plan_status_from_json(const json_t *json, struct plan_status *ret, struct er
 	json_t *homes = NULL;
 	const char *phase;
 
-	if (json_unpack((json_t *)json, "{s:s, s:I, s?I, s?I, s?I, s?o}", "phase", &phase, "revision", &revision, "good", &good,
-	                "step", &step, "since", &since, "homes", &homes) < 0 ||
-	    revision < 0 || good < 0 || step < 0 || plan_phase_parse(phase, &status.phase) < 0 || read_homes(homes, &status) < 0) {
+	if (json_unpack((json_t *)json, "{s:s, s:I, s?I, s?I, s?I, s?o}", "phase", &phase, "revision", &revision,
+			"good", &good, "step", &step, "since", &since, "homes", &homes) < 0 ||
+	    revision < 0 || good < 0 || step < 0 || plan_phase_parse(phase, &status.phase) < 0 ||
+	    read_homes(homes, &status) < 0) {
 		plan_status_release(&status);
 		return err_set(err, EINVAL, _("A service's status in Consul is not of the right shape"));
 	}
@@ -137,9 +140,10 @@ json_t *plan_status_to_json(const struct plan_status *status)
 
 		json_object_set_new(homes, name, json_string(status->homes[i].host));
 	}
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s?, s:s?, s:o}", "phase", plan_phase_name(status->phase), "revision",
-	                 (json_int_t)status->revision, "good", (json_int_t)status->good, "step", (json_int_t)status->step, "since",
-	                 (json_int_t)status->since_ms, "reason", status->reason, "detail", status->detail, "homes", homes);
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s?, s:s?, s:o}", "phase", plan_phase_name(status->phase),
+			 "revision", (json_int_t)status->revision, "good", (json_int_t)status->good, "step",
+			 (json_int_t)status->step, "since", (json_int_t)status->since_ms, "reason", status->reason,
+			 "detail", status->detail, "homes", homes);
 }
 
 /* Components that a body links to, sorted, each once. */
@@ -148,7 +152,8 @@ static void read_body_links(const json_t *body, struct strv *ret)
 	const char *name;
 	json_t *link;
 
-	json_object_foreach(json_object_get(body, "links"), name, link) {
+	json_object_foreach(json_object_get(body, "links"), name, link)
+	{
 		const char *component = json_string_value(json_object_get(link, "component"));
 
 		if (component && !strv_has(ret, component))
@@ -168,8 +173,8 @@ int plan_instance_from_json(const char *key, const json_t *json, struct plan_ins
 
 	key_split(&split, key);
 	if (!key_is(&split, "host", "node", 7) || parse_instance(split.parts[6], &it.n, &it.gen) < 0 ||
-	    json_unpack((json_t *)json, "{s:s, s:I, s?I, s?b, s:o}", "desired", &desired, "revision", &revision, "since", &since,
-	                "proven", &proven, "body", &body) < 0 ||
+	    json_unpack((json_t *)json, "{s:s, s:I, s?I, s?b, s:o}", "desired", &desired, "revision", &revision,
+			"since", &since, "proven", &proven, "body", &body) < 0 ||
 	    revision < 0 || !json_is_object(body) || plan_desired_parse(desired, &it.desired) < 0)
 		return err_set(err, EINVAL, _("The assignment %s in Consul is not of the right shape"), key);
 	it.host = xstrdup(split.parts[2]);
@@ -253,8 +258,8 @@ int plan_host_from_json(const char *key, const json_t *json, struct plan_host *r
 
 	key_split(&split, key);
 	if (!key_is(&split, "host", "info", 4) ||
-	    json_unpack((json_t *)json, "{s:s, s?o, s?b, s?b}", "runtime", &runtime, "labels", &labels, "cordoned", &cordoned,
-	                "drained", &drained) < 0)
+	    json_unpack((json_t *)json, "{s:s, s?o, s?b, s?b}", "runtime", &runtime, "labels", &labels, "cordoned",
+			&cordoned, "drained", &drained) < 0)
 		return err_set(err, EINVAL, _("The key %s in Consul is not of the right shape"), key);
 	host.name = xstrdup(split.parts[2]);
 	host.runtime = xstrdup(runtime);
@@ -262,16 +267,15 @@ int plan_host_from_json(const char *key, const json_t *json, struct plan_host *r
 	host.drained = drained;
 	host.memory = (uint64_t)json_integer_value(json_object_get(json, "memory"));
 	host.cpus = json_number_value(json_object_get(json, "cpus"));
-	json_object_foreach(labels, name, value)
-		if (json_is_string(value))
-			strv_addf(&host.labels, "%s=%s", name, json_string_value(value));
+	json_object_foreach(labels, name, value) if (json_is_string(value))
+	    strv_addf(&host.labels, "%s=%s", name, json_string_value(value));
 	strv_sort(&host.labels);
 	*ret = host;
 	return 0;
 }
 
 char *plan_instance_key(const char *kind, const char *host, const char *service, const char *component, unsigned n,
-                        uint64_t gen)
+			uint64_t gen)
 {
 	return xasprintf("tepuy/host/%s/%s/%s/%s/%u.%llu", host, kind, service, component, n, (unsigned long long)gen);
 }
@@ -283,11 +287,11 @@ int plan_assignment_to_json(const struct plan_action *action, const json_t *spec
 	const char *service = json_string_value(json_object_get(spec, "service"));
 
 	if (!body || !service)
-		return err_set(err, EINVAL, _("Revision %llu has no component %s"), (unsigned long long)action->revision,
-		               action->component);
-	*ret = json_pack("{s:s, s:I, s:s, s:I, s:b, s:s, s:s, s:O, s:O*}", "desired", plan_desired_name(action->desired),
-	                 "revision", (json_int_t)action->revision, "fingerprint", action->fingerprint, "since",
-	                 (json_int_t)action->since_ms, "proven", (int)action->proven, "service", service, "component",
-	                 action->component, "body", body, "checks", checks);
+		return err_set(err, EINVAL, _("Revision %llu has no component %s"),
+			       (unsigned long long)action->revision, action->component);
+	*ret = json_pack("{s:s, s:I, s:s, s:I, s:b, s:s, s:s, s:O, s:O*}", "desired",
+			 plan_desired_name(action->desired), "revision", (json_int_t)action->revision, "fingerprint",
+			 action->fingerprint, "since", (json_int_t)action->since_ms, "proven", (int)action->proven,
+			 "service", service, "component", action->component, "body", body, "checks", checks);
 	return *ret ? 0 : err_set(err, ENOMEM, _("An assignment of %s cannot be written down"), action->component);
 }

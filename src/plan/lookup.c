@@ -13,7 +13,8 @@ static int compare_services(const void *a, const void *b)
 
 static int compare_instances(const void *a, const void *b)
 {
-	const struct plan_instance *x = *(const struct plan_instance *const *)a, *y = *(const struct plan_instance *const *)b;
+	const struct plan_instance *x = *(const struct plan_instance *const *)a,
+				   *y = *(const struct plan_instance *const *)b;
 	int d = strcmp(x->service, y->service);
 
 	if (!d)
@@ -25,8 +26,8 @@ static int compare_instances(const void *a, const void *b)
 	return d ? d : strcmp(x->host, y->host);
 }
 
-static int compare_drained(const struct plan_ack *x, const char *service, const char *component, unsigned n, uint64_t gen,
-                           const char *host)
+static int compare_drained(const struct plan_ack *x, const char *service, const char *component, unsigned n,
+			   uint64_t gen, const char *host)
 {
 	int d = strcmp(x->service, service);
 
@@ -128,15 +129,15 @@ size_t lookup_acks(const struct lookup *lookup, const struct plan_instance *inst
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (compare_drained(lookup->acks[middle], instance->service, instance->component, instance->n, instance->gen,
-		                    instance->host) < 0)
+		if (compare_drained(lookup->acks[middle], instance->service, instance->component, instance->n,
+				    instance->gen, instance->host) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	while (low + n < lookup->view->n_acks &&
-	       !compare_drained(lookup->acks[low + n], instance->service, instance->component, instance->n, instance->gen,
-	                        instance->host))
+	       !compare_drained(lookup->acks[low + n], instance->service, instance->component, instance->n,
+				instance->gen, instance->host))
 		n++;
 	*ret = &lookup->acks[low];
 	return n;

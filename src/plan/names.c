@@ -7,8 +7,8 @@
 static const char *const desired_names[] = { "prepare", "run", "drain", "stop" };
 static const char *const state_names[] = { "none", "building", "prepared", "starting", "running", "failed", "stopped" };
 static const char *const health_names[] = { "unknown", "passing", "warning", "critical", "maintenance" };
-static const char *const phase_names[] = { "new",         "preparing", "rolling",  "done",    "rolling-back",
-	                                   "rolled-back", "failed",    "removing", "removed" };
+static const char *const phase_names[] = { "new",         "preparing", "rolling",  "done",   "rolling-back",
+					   "rolled-back", "failed",    "removing", "removed" };
 
 static int find(const char *const *names, size_t n, const char *name)
 {

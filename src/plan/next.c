@@ -7,8 +7,8 @@
 #include "base/i18n.h"
 #include "plan/work.h"
 
-#define PHASES_MAX 8              /* a call goes through no more phases in which there was nothing to do */
-#define FROM_THE_FUTURE_MS 10000  /* a `since` so far ahead of now is of another clock and is set again */
+#define PHASES_MAX 8             /* a call goes through no more phases in which there was nothing to do */
+#define FROM_THE_FUTURE_MS 10000 /* a `since` so far ahead of now is of another clock and is set again */
 
 /* Data does not move. A component that no spec explains any more may have had some. */
 static bool is_exclusive(const struct plan_service *service, const char *name)
@@ -21,22 +21,24 @@ static bool is_exclusive(const struct plan_service *service, const char *name)
 
 static void init_unit(struct work *work, struct unit *unit, const struct plan_instance *it)
 {
-	int64_t limit = work->lookup->view->reschedule_ms ? work->lookup->view->reschedule_ms : PLAN_RESCHEDULE_MS;
 	struct place_host *host = lookup_host(work->lookup, it->host);
 	bool movable = !is_exclusive(work->service, it->component);
 
-	*unit = (struct unit){ .it = it, .host = host ? host->host : NULL, .desired = it->desired, .proven = it->proven };
+	*unit =
+	    (struct unit){ .it = it, .host = host ? host->host : NULL, .desired = it->desired, .proven = it->proven };
 	if (!host || !movable)
 		return;
-	unit->lost = !host->host->alive && reached(work, host->host->dead_ms, limit);
+	unit->lost = host_given_up(work, host->host);
 	unit->displaced = unit->lost || host->host->drained;
 }
 
-static void init_work(struct work *work, struct lookup *lookup, const struct plan_service *service, size_t first, size_t n)
+static void init_work(struct work *work, struct lookup *lookup, const struct plan_service *service, size_t first,
+		      size_t n)
 {
 	const struct plan_status *status = &service->status;
 
-	*work = (struct work){ .lookup = lookup, .service = service, .now_ms = lookup->view->now_ms, .wake_ms = INT64_MAX };
+	*work =
+	    (struct work){ .lookup = lookup, .service = service, .now_ms = lookup->view->now_ms, .wake_ms = INT64_MAX };
 	work->units = xcalloc(n, sizeof(*work->units));
 	work->n_units = n;
 	for (size_t i = 0; i < n; i++)
@@ -57,8 +59,8 @@ static void begin_revision(struct work *work)
 
 	work->status.revision = spec->revision;
 	act_event(work, spec->down ? "down" : "deploy", NULL,
-	          spec->down ? _("Taking the service down") : _("Preparing revision %llu"),
-	          (unsigned long long)spec->revision);
+		  spec->down ? _("Taking the service down") : _("Preparing revision %llu"),
+		  (unsigned long long)spec->revision);
 	act_phase(work, spec->down ? PLAN_REMOVING : PLAN_PREPARING, NULL, NULL);
 }
 
@@ -103,12 +105,12 @@ static int check_view(const struct plan_view *view, struct err *err)
 
 		if (service->spec && strcmp(service->spec->service, service->name))
 			return err_set(err, EINVAL, _("The spec of service %s names service %s"), service->name,
-			               service->spec->service);
+				       service->spec->service);
 	}
 	for (size_t i = 0; i < view->n_instances; i++)
 		if (!view->instances[i].n)
-			return err_set(err, EINVAL, _("An instance of %s/%s has the number 0"), view->instances[i].service,
-			               view->instances[i].component);
+			return err_set(err, EINVAL, _("An instance of %s/%s has the number 0"),
+				       view->instances[i].service, view->instances[i].component);
 	return 0;
 }
 

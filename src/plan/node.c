@@ -47,9 +47,8 @@ static bool others_work(struct work *work, const struct group *group, const stru
 
 static bool may_start(struct work *work, struct group *group, const struct node *node, enum roll_mode mode)
 {
-	if (group->want->exclusive && !node_alone(node, node->current))
-		return false;
-	if (component_stop_first(group->want) && others_live(node))
+	if (group->want->exclusive ? !node_alone(node, node->current)
+				   : component_stop_first(group->want) && others_live(node))
 		return false;
 	if (mode != ROLL_STEADY && !group_gate(work, group))
 		return false;
@@ -62,11 +61,8 @@ static bool may_start(struct work *work, struct group *group, const struct node 
 /* Whether it has been healthy for long enough since it was told to run, by its agent's word and the catalog's. */
 static bool passes(struct work *work, const struct plan_component *want, const struct unit *unit)
 {
-	int64_t most = since(work, unit->it->since_ms);
-
-	if (!unit_healthy(unit) || !unit_answers(unit, PLAN_RUNNING))
-		return false;
-	return reached(work, unit->it->health_ms < most ? unit->it->health_ms : most, want->update.healthy_for_ms);
+	return unit_healthy(unit) && unit_answers(unit, PLAN_RUNNING) &&
+	       reached(work, health_for(work, unit), want->update.healthy_for_ms);
 }
 
 static void bring_in(struct work *work, struct group *group, struct node *node, enum roll_mode mode)
@@ -98,7 +94,8 @@ static void take_out(struct work *work, struct group *group, const struct node *
 	if (unit->desired == PLAN_RUN) {
 		if (act_desire(work, unit, PLAN_DRAIN))
 			act_event(work, "disconnect", unit, _("%s/%u is taken out"), group->name, node->n);
-	} else if (unit->desired == PLAN_DRAIN && node->out->stop && unit_drained(work, group, unit, node->out->deadline_ms)) {
+	} else if (unit->desired == PLAN_DRAIN && node->out->stop &&
+		   unit_drained(work, group, unit, node->out->deadline_ms)) {
 		act_desire(work, unit, PLAN_STOP);
 	}
 }
@@ -138,7 +135,8 @@ static void retire_old(struct work *work, struct group *group, struct node *node
 
 		if (unit == node->current || unit->gone)
 			continue;
-		retire(work, group, unit, unit->desired == PLAN_RUN && may_drain(work, group, node, unit), mode == ROLL_FORWARD);
+		retire(work, group, unit, unit->desired == PLAN_RUN && may_drain(work, group, node, unit),
+		       mode == ROLL_FORWARD);
 	}
 }
 
@@ -147,8 +145,8 @@ void roll_node(struct work *work, struct group *group, struct node *node, enum r
 	struct unit *unit = node->current;
 
 	if (!unit || unit->displaced) {
-		bool now = mode == ROLL_STEADY && !group->want->exclusive && !others_live(node) &&
-		           (!unit || !unit_live(unit));
+		bool now =
+		    mode == ROLL_STEADY && !group->want->exclusive && !others_live(node) && (!unit || !unit_live(unit));
 
 		assign_node(work, group, node, now ? PLAN_RUN : PLAN_PREPARE);
 	}
@@ -162,7 +160,7 @@ void roll_node(struct work *work, struct group *group, struct node *node, enum r
 }
 
 /* Consumers that leave as well go first. */
-static bool consumers_left(const struct work *work, const struct group *group)
+static bool consumers_left(struct work *work, const struct group *group)
 {
 	for (size_t i = 0; i < work->n_edges; i++) {
 		const struct edge *edge = &work->edges[i];
@@ -171,7 +169,7 @@ static bool consumers_left(const struct work *work, const struct group *group)
 		if (!edge->kept || consumer->want || &work->groups[edge->provider] != group)
 			continue;
 		for (size_t j = 0; j < consumer->n_units; j++)
-			if (unit_live(&consumer->units[j]) && consumer->units[j].host->alive)
+			if (unit_live(&consumer->units[j]) && !host_given_up(work, consumer->units[j].host))
 				return true;
 	}
 	return false;

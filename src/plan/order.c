@@ -6,7 +6,7 @@
 #include "plan/work.h"
 
 struct waiting {
-	size_t required, optional; /* links to groups that have not been taken */
+	size_t required, optional;  /* links to groups that have not been taken */
 	size_t first_edge, n_edges; /* in by_provider: the links to this group */
 	bool taken;
 };

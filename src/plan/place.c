@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * On which host a new instance goes. An exclusive node stays where its data is; others stay on their host while it fits,
- * and else go where the fewest nodes of the component are, then the fewest of all, then the first by name.
+ * On which host a new instance goes. An exclusive node stays where its data is; others stay on their host while it
+ * fits, and else go where the fewest nodes of the component are, then the fewest of all, then the first by name.
  */
 #include "plan/work.h"
 
@@ -78,20 +78,21 @@ static void count_same(struct work *work, const struct group *group)
 }
 
 static struct place_host *place_exclusive(struct work *work, const struct group *group, const struct node *node,
-                                          const char *home, char **ret_why, bool *ret_never)
+					  const char *home, char **ret_why, bool *ret_never)
 {
 	struct place_host *host = lookup_host(work->lookup, home);
 
 	if (!matches(host->host, &group->want->place)) {
 		*ret_never = true;
-		*ret_why = xasprintf(_("The data of %s/%u is on host %s, where the service does not allow it: say `place: "
-		                       "{host: %s}`, or move the data first"),
-		                     group->name, node->n, home, home);
+		*ret_why =
+		    xasprintf(_("The data of %s/%u is on host %s, where the service does not allow it: say `place: "
+				"{host: %s}`, or move the data first"),
+			      group->name, node->n, home, home);
 		return NULL;
 	}
 	if (!host->host->alive) {
 		*ret_why = xasprintf(_("Waiting for host %s, which has the data of %s/%u and does not answer"), home,
-		                     group->name, node->n);
+				     group->name, node->n);
 		return NULL;
 	}
 	return host;
@@ -100,7 +101,8 @@ static struct place_host *place_exclusive(struct work *work, const struct group 
 static struct place_host *present_host(struct work *work, const struct group *group, const struct node *node)
 {
 	for (size_t i = 0; i < node->n_units; i++) {
-		struct place_host *host = node->units[i].gone ? NULL : lookup_host(work->lookup, node->units[i].it->host);
+		struct place_host *host =
+		    node->units[i].gone ? NULL : lookup_host(work->lookup, node->units[i].it->host);
 
 		if (host && matches(host->host, &group->want->place) && usable(host, group->want))
 			return host;
@@ -131,7 +133,7 @@ static struct place_host *emptiest(struct work *work, const struct group *group,
 }
 
 struct place_host *place_node(struct work *work, const struct group *group, const struct node *node, char **ret_why,
-                              bool *ret_never)
+			      bool *ret_never)
 {
 	const char *home = group->want->exclusive ? home_of(&work->status, group->name, node->n) : NULL;
 	struct place_host *host;
@@ -149,9 +151,10 @@ struct place_host *place_node(struct work *work, const struct group *group, cons
 	if (host)
 		return host;
 	*ret_never = !some_match;
-	*ret_why = xasprintf(some_match ? _("Waiting for a host for %s/%u: those that fit are down, closed for new nodes, "
-	                                    "full, or have its ports in use")
-	                                : _("No host fits %s/%u: look at `place` in the service and at the hosts' labels"),
-	                     group->name, node->n);
+	*ret_why =
+	    xasprintf(some_match ? _("Waiting for a host for %s/%u: those that fit are down, closed for new nodes, "
+				     "full, or have its ports in use")
+				 : _("No host fits %s/%u: look at `place` in the service and at the hosts' labels"),
+		      group->name, node->n);
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Between docs/state.md's keys and values and plan.h's structs. Readers give -EINVAL with a sentence for anything that is
- * not of that shape, -ERANGE for numbers out of bounds; `ret` is untouched then.
+ * Between docs/state.md's keys and values and plan.h's structs. Readers give -EINVAL with a sentence for anything that
+ * is not of that shape, -ERANGE for numbers out of bounds; `ret` is untouched then.
  */
 #ifndef TEPUY_PLAN_PLAN_JSON_H
 #define TEPUY_PLAN_PLAN_JSON_H
@@ -30,7 +30,7 @@ int plan_host_from_json(const char *key, const json_t *info, struct plan_host *r
 
 /* The key of an instance below tepuy/host/<host>/: `kind` is "node", "state" or "ack". The caller owns it. */
 char *plan_instance_key(const char *kind, const char *host, const char *service, const char *component, unsigned n,
-                        uint64_t gen);
+			uint64_t gen);
 /* The value of an ASSIGN's or DESIRE's key; `spec` is the document of action->revision. -EINVAL when it lacks the
  * component. The caller owns it. */
 int plan_assignment_to_json(const struct plan_action *action, const json_t *spec, json_t **ret, struct err *err);

@@ -10,8 +10,8 @@
  *    query, or apply its own successful transactions to its view before it calls again).
  *  - Each transaction is applied whole or not at all: with the check of the leader's session in front, its STATUS with
  *    compare-and-set on `index` (0: must not exist), ASSIGN with compare-and-set 0, DESIRE and UNASSIGN with
- *    compare-and-set on `index`. Every transaction of a service raises status.step, so one that was computed from an old
- *    view of the service is refused as a whole. A refused one is dropped: look again, plan again.
+ *    compare-and-set on `index`. Every transaction of a service raises status.step, so one that was computed from an
+ * old view of the service is refused as a whole. A refused one is dropped: look again, plan again.
  *  - To call again when anything of the view changes, after each transaction it applied, and at `wake_ms`.
  *
  * Words: the *wanted* nodes are (component, 1 … nodes) of the spec in work. An instance *matches* when its fingerprint
@@ -78,8 +78,8 @@ struct plan_instance {
 	enum plan_state state;
 	char *why;
 	/*
-	 * The `since` of the assignment that the agent had done when it wrote the state. A state that answers another one
-	 * counts for nothing: the `stopped` of an earlier stop must not let a second writer start.
+	 * The `since` of the assignment that the agent had done when it wrote the state. A state that answers another
+	 * one counts for nothing: the `stopped` of an earlier stop must not let a second writer start.
 	 */
 	int64_t answers_ms;
 	/* catalog; PLAN_UNKNOWN when it is not there. Maintenance wins over the checks, then the worst check */
@@ -93,7 +93,8 @@ struct plan_ack {
 	unsigned n;
 	uint64_t gen;
 	char *consumer; /* "front.1.5" */
-	int64_t since_ms; /* `since` of the drain it answers, 0: not said. Others than the present drain's are ignored */
+	int64_t
+	    since_ms; /* `since` of the drain it answers, 0: not said. Others than the present drain's are ignored */
 	uint64_t sessions;
 };
 
@@ -130,7 +131,7 @@ struct plan_component {
 struct plan_spec {
 	char *service;
 	uint64_t revision;
-	bool down; /* the service is to be taken away */
+	bool down;                         /* the service is to be taken away */
 	struct plan_component *components; /* sorted by name */
 	size_t n_components;
 };
@@ -144,11 +145,11 @@ struct plan_home {
 
 struct plan_status {
 	enum plan_phase phase;
-	uint64_t revision; /* the one in work */
-	uint64_t good;     /* the last that was done, 0: none */
-	uint64_t step;     /* raised by every transaction */
-	int64_t since_ms;  /* when the phase began */
-	char *reason, *detail; /* a sentence and what more is known; NULL when all is well */
+	uint64_t revision;       /* the one in work */
+	uint64_t good;           /* the last that was done, 0: none */
+	uint64_t step;           /* raised by every transaction */
+	int64_t since_ms;        /* when the phase began */
+	char *reason, *detail;   /* a sentence and what more is known; NULL when all is well */
 	struct plan_home *homes; /* sorted by component, n */
 	size_t n_homes;
 };
@@ -162,10 +163,10 @@ struct plan_disconnect {
 
 struct plan_service {
 	char *name;
-	struct plan_spec *spec;     /* NULL: none there; nothing is done unless the status says removed */
-	struct plan_spec *good;     /* the spec of revision status.good; NULL when 0 or no longer kept */
+	struct plan_spec *spec; /* NULL: none there; nothing is done unless the status says removed */
+	struct plan_spec *good; /* the spec of revision status.good; NULL when 0 or no longer kept */
 	struct plan_status status;
-	uint64_t status_index;      /* ModifyIndex of the status key, 0: absent */
+	uint64_t status_index; /* ModifyIndex of the status key, 0: absent */
 	struct plan_disconnect *disconnects;
 	size_t n_disconnects;
 };
@@ -174,7 +175,8 @@ struct plan_host {
 	char *name, *runtime;
 	struct strv labels; /* "key=value"; sorted */
 	bool alive;         /* Consul's serfHealth */
-	int64_t dead_ms;    /* how long it has not been alive, by a monotonic clock */
+	int64_t dead_ms;    /* how long it has not been alive, by a monotonic clock; 0 while it is */
+	int64_t alive_ms;   /* how long it has been alive without a break; 0 while it is not */
 	bool cordoned;      /* gets no new nodes */
 	bool drained;       /* and its movable nodes go elsewhere */
 	uint64_t memory;    /* bytes, 0: unknown */
@@ -191,9 +193,9 @@ struct plan_view {
 	size_t n_instances, cap_instances;
 	struct plan_ack *acks;
 	size_t n_acks, cap_acks;
-	int64_t now_ms;          /* realtime */
-	int64_t reschedule_ms;   /* 0: PLAN_RESCHEDULE_MS */
-	bool consul_unwell;      /* no leader, or the catalog could not be read: nothing is planned */
+	int64_t now_ms;        /* realtime */
+	int64_t reschedule_ms; /* 0: PLAN_RESCHEDULE_MS */
+	bool consul_unwell;    /* no leader, or the catalog could not be read: nothing is planned */
 };
 
 enum plan_action_kind { PLAN_ASSIGN, PLAN_DESIRE, PLAN_UNASSIGN, PLAN_STATUS, PLAN_EVENT };
@@ -217,7 +219,8 @@ struct plan_action {
 	char *event, *text;        /* EVENT: a kind for programs ("rollback") and a sentence for people */
 };
 
-/* One Consul transaction, of one service; at most one for each service comes out of a call. The first action is STATUS. */
+/* One Consul transaction, of one service; at most one for each service comes out of a call. The first action is STATUS.
+ */
 struct plan_txn {
 	char *service;
 	struct plan_action *actions;
@@ -227,8 +230,8 @@ struct plan_txn {
 struct plan_actions {
 	struct plan_txn *txns; /* by service name */
 	size_t n, cap;
-	int64_t wake_ms;       /* realtime; call again then though nothing changed. INT64_MAX: no need */
-	size_t n_unexplained;  /* instances of services that have neither spec nor status: left alone */
+	int64_t wake_ms;      /* realtime; call again then though nothing changed. INT64_MAX: no need */
+	size_t n_unexplained; /* instances of services that have neither spec nor status: left alone */
 };
 
 /*
@@ -258,8 +261,8 @@ struct plan_ack *plan_view_add_ack(struct plan_view *view);
 
 /* Names as in docs/state.md; _parse gives -EINVAL for others. */
 const char *plan_desired_name(enum plan_desired desired);
-const char *plan_state_name(enum plan_state state);   /* "none" for PLAN_NONE */
-const char *plan_phase_name(enum plan_phase phase);   /* "new" for PLAN_NEW, "failed" for PLAN_GAVE_UP */
+const char *plan_state_name(enum plan_state state); /* "none" for PLAN_NONE */
+const char *plan_phase_name(enum plan_phase phase); /* "new" for PLAN_NEW, "failed" for PLAN_GAVE_UP */
 const char *plan_health_name(enum plan_health health);
 int plan_desired_parse(const char *name, enum plan_desired *ret);
 int plan_state_parse(const char *name, enum plan_state *ret);

@@ -10,7 +10,7 @@
 #include "base/i18n.h"
 #include "base/text.h"
 
-#define DEADLINE_MS 60000   /* when a spec has no deadline: it is always bounded */
+#define DEADLINE_MS 60000 /* when a spec has no deadline: it is always bounded */
 #define DURATION_MAX_MS INT64_C(604800000)
 #define COMPONENTS_MAX 1000
 #define LINKS_MAX 256
@@ -48,8 +48,8 @@ static int read_update(const json_t *object, struct plan_update *update, struct 
 	json_int_t parallel = 1;
 	int r;
 
-	if (object && json_unpack((json_t *)object, "{s?s, s?s, s?I}", "order", &order, "on_failure", &on_failure, "parallel",
-	                          &parallel) < 0)
+	if (object && json_unpack((json_t *)object, "{s?s, s?s, s?I}", "order", &order, "on_failure", &on_failure,
+				  "parallel", &parallel) < 0)
 		return err_set(err, EINVAL, _("update is not of the right shape"));
 	if (parallel < 1 || parallel > PLAN_NODES_MAX)
 		return err_set(err, ERANGE, _("update.parallel must be from 1 to %d"), PLAN_NODES_MAX);
@@ -72,7 +72,8 @@ static int read_links(json_t *object, struct plan_component *component, struct e
 	if (object && (!json_is_object(object) || json_object_size(object) > LINKS_MAX))
 		return err_set(err, EINVAL, _("links must be an object of at most %d links"), LINKS_MAX);
 	component->links = xcalloc(json_object_size(object), sizeof(*component->links));
-	json_object_foreach(object, name, link) {
+	json_object_foreach(object, name, link)
+	{
 		const char *target;
 		int optional = 0;
 
@@ -83,17 +84,32 @@ static int read_links(json_t *object, struct plan_component *component, struct e
 	return 0;
 }
 
-static int read_place(json_t *object, struct plan_place *place, struct err *err)
+/* A string, or null, or nothing. */
+static int read_optional(const json_t *object, const char *name, char **ret, struct err *err)
 {
-	json_t *host = NULL, *runtime = NULL, *labels = NULL, *value;
-	const char *key;
+	const json_t *value = json_object_get(object, name);
 
-	/* host and runtime are null when any will do. */
-	if (object && json_unpack(object, "{s?o, s?o, s?o}", "host", &host, "runtime", &runtime, "labels", &labels) < 0)
-		return err_set(err, EINVAL, _("place is not of the right shape"));
-	place->host = xstrdup(json_string_value(host));
-	place->runtime = xstrdup(json_string_value(runtime));
-	json_object_foreach(labels, key, value) {
+	if (value && !json_is_null(value) && !json_is_string(value))
+		return err_set(err, EINVAL, _("place.%s must be a string"), name);
+	*ret = xstrdup(json_string_value(value));
+	return 0;
+}
+
+static int read_place(const json_t *object, struct plan_place *place, struct err *err)
+{
+	json_t *labels = json_object_get(object, "labels"), *value;
+	const char *key;
+	int r;
+
+	if (object && !json_is_object(object))
+		return err_set(err, EINVAL, _("place must be an object"));
+	r = read_optional(object, "host", &place->host, err);
+	if (r >= 0)
+		r = read_optional(object, "runtime", &place->runtime, err);
+	if (r < 0)
+		return r;
+	json_object_foreach(labels, key, value)
+	{
 		if (!json_is_string(value))
 			return err_set(err, EINVAL, _("place.labels.%s must be a string"), key);
 		strv_addf(&place->labels, "%s=%s", key, json_string_value(value));
@@ -107,9 +123,8 @@ static bool has_fixed_ports(const json_t *body)
 	const char *name;
 	json_t *port;
 
-	json_object_foreach(json_object_get(body, "ports"), name, port)
-		if (json_integer_value(json_object_get(port, "publish")) > 0)
-			return true;
+	json_object_foreach(json_object_get(body, "ports"), name,
+			    port) if (json_integer_value(json_object_get(port, "publish")) > 0) return true;
 	return false;
 }
 
@@ -119,8 +134,8 @@ static int read_component(json_t *object, struct plan_component *component, stru
 	json_int_t nodes = 1;
 	int exclusive = 0, r;
 
-	if (json_unpack(object, "{s?I, s?b, s:o, s?o, s?o, s?o}", "nodes", &nodes, "exclusive", &exclusive, "body", &body, "links",
-	                &links, "update", &update, "place", &place) < 0 ||
+	if (json_unpack(object, "{s?I, s?b, s:o, s?o, s?o, s?o}", "nodes", &nodes, "exclusive", &exclusive, "body",
+			&body, "links", &links, "update", &update, "place", &place) < 0 ||
 	    !json_is_object(body))
 		return err_set(err, EINVAL, _("it must have a body, and nodes must be a number"));
 	if (nodes < 0 || nodes > PLAN_NODES_MAX)
@@ -152,7 +167,8 @@ static int read_components(json_t *object, struct plan_spec *spec, struct err *e
 	if (object && (!json_is_object(object) || json_object_size(object) > COMPONENTS_MAX))
 		return err_set(err, EINVAL, _("components must be an object of at most %d components"), COMPONENTS_MAX);
 	spec->components = xcalloc(json_object_size(object), sizeof(*spec->components));
-	json_object_foreach(object, name, value) {
+	json_object_foreach(object, name, value)
+	{
 		struct plan_component *component = &spec->components[spec->n_components++];
 
 		if (!text_is_name(name))
@@ -176,8 +192,8 @@ int plan_spec_from_json(const json_t *json, struct plan_spec *ret, struct err *e
 	json_int_t revision;
 	int down = 0, r;
 
-	if (json_unpack((json_t *)json, "{s:s, s:I, s?b, s?o}", "service", &service, "revision", &revision, "down", &down,
-	                "components", &components) < 0 ||
+	if (json_unpack((json_t *)json, "{s:s, s:I, s?b, s?o}", "service", &service, "revision", &revision, "down",
+			&down, "components", &components) < 0 ||
 	    revision < 1 || !text_is_name(service))
 		return err_set(err, EINVAL, _("This is not a spec: it lacks the service's name or a revision"));
 	spec.service = xstrdup(service);

@@ -122,7 +122,8 @@ struct plan_host *plan_view_add_host(struct plan_view *view)
 
 struct plan_instance *plan_view_add_instance(struct plan_view *view)
 {
-	view->instances = grow_array(view->instances, view->n_instances, &view->cap_instances, sizeof(*view->instances));
+	view->instances =
+	    grow_array(view->instances, view->n_instances, &view->cap_instances, sizeof(*view->instances));
 	view->instances[view->n_instances] = (struct plan_instance){ 0 };
 	return &view->instances[view->n_instances++];
 }

@@ -11,7 +11,7 @@
 /* A host with what this call has put on it. */
 struct place_host {
 	const struct plan_host *host;
-	unsigned load; /* instances on it, stopped ones too */
+	unsigned load;   /* instances on it, stopped ones too */
 	uint64_t memory; /* that they ask for */
 	unsigned same;   /* of the group in lookup.counted */
 };
@@ -111,11 +111,13 @@ void order_groups(struct work *work);
 
 /* facts.c: questions about instances and nodes */
 bool unit_healthy(const struct unit *unit);
+int64_t health_for(const struct work *work, const struct unit *unit); /* ms; not from before it was told to run */
 /* Known to be ill for at least that long; an instance that the catalog does not know is not known to be ill. */
 bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms);
 bool unit_answers(const struct unit *unit, enum plan_state state); /* the agent says so about this assignment */
 bool unit_stopped(const struct unit *unit); /* certain not to run: never ran, stopped, or its host was taken away */
-bool unit_live(const struct unit *unit);    /* told to run, or not yet known to be stopped; lost ones are not */
+bool host_given_up(struct work *work, const struct plan_host *host); /* dead for so long that nothing waits for it */
+bool unit_live(const struct unit *unit); /* told to run, or not yet known to be stopped; lost ones are not */
 int64_t since(const struct work *work, int64_t then_ms);
 /* Whether `elapsed` has reached `limit`; if not, the plan is to be called again when it has. */
 bool reached(struct work *work, int64_t elapsed_ms, int64_t limit_ms);
@@ -131,14 +133,15 @@ void group_count(struct work *work, struct group *group); /* fills healthy, need
 bool unit_drained(struct work *work, struct group *group, const struct unit *unit, int64_t deadline_ms);
 bool may_drain(struct work *work, struct group *group, const struct node *node, const struct unit *old);
 
-/* place.c: the host for a new instance, NULL with a sentence when none fits (ret_never: not even those that are dead) */
+/* place.c: the host for a new instance, NULL with a sentence when none fits (ret_never: not even those that are dead)
+ */
 struct place_host *place_node(struct work *work, const struct group *group, const struct node *node, char **ret_why,
-                              bool *ret_never);
+			      bool *ret_never);
 const char *home_of(const struct plan_status *status, const char *component, unsigned n);
 
 /* act.c: decisions become actions; false when the transaction is full */
 bool act_assign(struct work *work, const struct group *group, struct node *node, struct place_host *host,
-                enum plan_desired desired);
+		enum plan_desired desired);
 bool act_desire(struct work *work, struct unit *unit, enum plan_desired desired);
 bool act_prove(struct work *work, struct unit *unit);
 bool act_checks(struct work *work, const struct plan_component *want, struct unit *unit);
@@ -157,7 +160,8 @@ enum roll_mode { ROLL_FORWARD, ROLL_BACK, ROLL_STEADY };
 bool assign_node(struct work *work, struct group *group, struct node *node, enum plan_desired desired);
 void roll_node(struct work *work, struct group *group, struct node *node, enum roll_mode mode);
 void retire_extra(struct work *work, struct group *group, struct node *node);
-void hold_node(struct work *work, struct group *group, struct node *node); /* no roll here: only disconnect and connect */
+void hold_node(struct work *work, struct group *group,
+	       struct node *node); /* no roll here: only disconnect and connect */
 
 /* fail.c */
 bool node_failed(struct work *work, struct group *group, struct node *node); /* and the phase was changed for it */

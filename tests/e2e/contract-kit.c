@@ -2,6 +2,7 @@
 #include "contract-kit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -72,12 +73,12 @@ void image_clear(struct image *image)
 	*image = (struct image){ 0 };
 }
 
-int kit_open(struct kit *kit, const char *driver, const char *dir)
+int kit_open(struct kit *kit, const char *driver, const char *endpoint, const char *dir)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 
 	*kit = (struct kit){ .dir = dir, .tag = xasprintf("tt-runtime-%d", (int)getpid()) };
-	if (!expect(runtime_open(driver, NULL, &kit->rt, &err) == 0, "the driver opens", &err))
+	if (!expect(runtime_open(driver, endpoint, &kit->rt, &err) == 0, "the driver opens", &err))
 		return -1;
 	kit_add_layer(kit, &kit->image, "base");
 	kit_add_layer(kit, &kit->image, "top");
@@ -229,7 +230,7 @@ static void *watch(void *data)
 void events_begin(struct kit *kit)
 {
 	events.rt = kit->rt;
-	if (pipe(events.stop) < 0 || pthread_create(&events.thread, NULL, watch, NULL))
+	if (pipe2(events.stop, O_CLOEXEC) < 0 || pthread_create(&events.thread, NULL, watch, NULL))
 		abort();
 }
 

@@ -20,7 +20,8 @@ int report(void); /* prints "N passed, N failed"; the exit status */
 void measured(const char *what, int64_t us);
 int64_t now_us(void);
 
-int kit_open(struct kit *kit, const char *driver, const char *dir);
+/* `endpoint` NULL: the driver's default. */
+int kit_open(struct kit *kit, const char *driver, const char *endpoint, const char *dir);
 void kit_close(struct kit *kit); /* removes every node of this run */
 /* Reads NAME.sha256 and describes NAME.tar. */
 void kit_add_layer(struct kit *kit, struct image *image, const char *name);

@@ -401,7 +401,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (kit_open(&kit, argv[1], argv[2]) == 0) {
+	if (kit_open(&kit, argv[1], NULL, argv[2]) == 0) {
 		contract_probe(&kit);
 		events_begin(&kit);
 		expect(events_wait(0, RUNTIME_RECONNECTED, NULL, 5000, NULL), "watch tells when it begins to see",

@@ -14,8 +14,8 @@ bool truly_healthy(const struct world *w, int slot)
 {
 	const struct actual *a = &w->actual[slot];
 
-	return a->used && a->container == CONTAINER_RUNNING && w->hosts[w->kv.records[slot].host].up && w->now >= a->healthy_at &&
-	       w->now >= a->sick_until && w->now >= a->crashed_until;
+	return a->used && a->container == CONTAINER_RUNNING && w->hosts[w->kv.records[slot].host].up &&
+	       w->now >= a->healthy_at && w->now >= a->sick_until && w->now >= a->crashed_until;
 }
 
 /* Clients can reach it and get answers. */
@@ -50,6 +50,10 @@ static void write_state(struct world *w, int slot, enum plan_state state, int64_
 	r->state = state;
 	r->answers_ms = answers_ms;
 	touch(w);
+	for (int i = 0; state == PLAN_RUNNING && i < w->kv.n_records; i++)
+		if (w->actual[i].used && w->kv.records[i].desired == PLAN_DRAIN &&
+		    uses(r->component, w->kv.records[i].component))
+			w->actual[i].ack_at = w->now + between(w, 10, 500);
 }
 
 static void publish_soon(struct world *w, int slot)
@@ -71,14 +75,15 @@ static void begin_step(struct world *w, int slot)
 	a->removing = !r->assigned;
 	a->doing = r->desired;
 	a->doing_since_ms = r->since_ms;
-	a->done_at = w->now + between(w, 5, 600) + (must_build ? between(w, 100, 20000) : 0) + (slow ? between(w, 0, 15000) : 0);
+	a->done_at =
+	    w->now + between(w, 5, 600) + (must_build ? between(w, 100, 20000) : 0) + (slow ? between(w, 0, 15000) : 0);
 	if (a->removing || r->desired == PLAN_STOP) {
 		a->registered = false;
 		publish_soon(w, slot);
 	}
 	if (r->assigned && must_build)
 		write_state(w, slot, PLAN_BUILDING, r->since_ms);
-	else if (r->assigned && r->desired == PLAN_RUN && a->container != CONTAINER_RUNNING)
+	else if (r->assigned && r->desired == PLAN_RUN && a->container != CONTAINER_RUNNING && chance(w, 2))
 		write_state(w, slot, PLAN_STARTING, r->since_ms);
 }
 
@@ -94,9 +99,9 @@ static void start_container(struct world *w, int slot)
 	if (a->container == CONTAINER_RUNNING)
 		return;
 	a->container = CONTAINER_RUNNING;
-	a->healthy_at = nature_of(w, slot) == NEVER_HEALTHY ? NEVER :
-	                nature_of(w, slot) == SLOW          ? w->now + between(w, 5000, 15000) :
-	                                                      w->now + between(w, 50, 3000);
+	a->healthy_at = nature_of(w, slot) == NEVER_HEALTHY ? NEVER
+			: nature_of(w, slot) == SLOW        ? w->now + between(w, 5000, 15000)
+							    : w->now + between(w, 50, 3000);
 }
 
 /* What the step does to the host. Returns the state to write. */
@@ -113,6 +118,8 @@ static enum plan_state effect(struct world *w, int slot)
 			a->container = CONTAINER_STOPPED;
 		return PLAN_STOPPED;
 	}
+	if (!a->image && !w->calm && w->n_faults && chance(w, 40)) /* a full disk */
+		return PLAN_FAILED;
 	if (nature_of(w, slot) == BUILD_FAILS)
 		return PLAN_FAILED;
 	a->image = true;
@@ -233,6 +240,8 @@ static void publish(struct world *w, int slot)
 	if (is_healthy(r->health) != is_healthy(health))
 		r->health_at = w->now;
 	r->health = health;
+	if (health == PLAN_MAINTENANCE)
+		w->actual[slot].ack_at = w->now + between(w, 10, 500);
 	trace(w, "  catalog: %s/%u.%llu is %s", component_names[r->component], r->n, (unsigned long long)r->gen,
 	      plan_health_name(health));
 	touch(w);
@@ -253,7 +262,8 @@ static struct ack *find_ack(struct world *w, int slot, const char *consumer)
 	return unused;
 }
 
-static void write_ack(struct world *w, int slot, int consumer)
+/* Returns whether there is more to say later. */
+static bool write_ack(struct world *w, int slot, int consumer)
 {
 	const struct record *c = &w->kv.records[consumer], *r = &w->kv.records[slot];
 	struct ack *ack;
@@ -262,34 +272,39 @@ static void write_ack(struct world *w, int slot, int consumer)
 	snprintf(name, sizeof(name), "%s.%u.%llu", component_names[c->component], c->n, (unsigned long long)c->gen);
 	ack = find_ack(w, slot, name);
 	if (!ack || (ack->used && ack->since_ms == r->since_ms && !ack->sessions))
-		return;
+		return false;
+	if (chance(w, 2))
+		return true;
 	if (!ack->used || ack->since_ms != r->since_ms)
-		*ack = (struct ack){ .used = true, .slot = slot, .gen = r->gen, .since_ms = r->since_ms,
-			             .sessions = (unsigned)random_to(w, 3) };
+		*ack = (struct ack){ .used = true,
+				     .slot = slot,
+				     .gen = r->gen,
+				     .since_ms = r->since_ms,
+				     .sessions = (unsigned)random_to(w, 3) };
 	else if (!chance(w, 8)) /* else a long download */
 		ack->sessions = 0;
 	memcpy(ack->consumer, name, sizeof(name));
 	touch(w);
+	return ack->sessions;
 }
 
 /* The agents of its consumers see it in maintenance, take it out, and say so. */
 static void consumers_look(struct world *w, int slot)
 {
 	struct record *r = &w->kv.records[slot];
+	bool more = false;
 
 	w->actual[slot].ack_at = NEVER;
-	if (!r->assigned || r->desired != PLAN_DRAIN)
-		return;
-	w->actual[slot].ack_at = w->now + between(w, 10, 2000);
-	if (r->health != PLAN_MAINTENANCE)
+	if (!r->assigned || r->desired != PLAN_DRAIN || r->health != PLAN_MAINTENANCE)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
 
-		if (w->actual[i].used && c->state == PLAN_RUNNING && connected(w, c->host) && uses(c->component, r->component) &&
-		    chance(w, 2))
-			write_ack(w, slot, i);
+		if (w->actual[i].used && c->state == PLAN_RUNNING && uses(c->component, r->component))
+			more |= !connected(w, c->host) || write_ack(w, slot, i);
 	}
+	if (more)
+		w->actual[slot].ack_at = w->now + between(w, 10, 2000);
 }
 
 static void host_sees(struct world *w, int i)
@@ -318,8 +333,8 @@ static void host_sees(struct world *w, int i)
 	if (w->now < h->seen_at)
 		return;
 	h->seen_at = NEVER;
-	if (w->kv.host_alive[i] && !(h->up && !h->cut))
-		w->kv.host_dead_at[i] = w->now;
+	if (w->kv.host_alive[i] != (h->up && !h->cut))
+		w->kv.host_seen_at[i] = w->now;
 	w->kv.host_alive[i] = h->up && !h->cut;
 	trace(w, "  catalog: host %s is %s", host_names[i], w->kv.host_alive[i] ? "alive" : "dead");
 	for (int j = 0; j < w->kv.n_records; j++)
@@ -339,7 +354,7 @@ int64_t agents_next(struct world *w)
 
 	for (int i = 0; i < w->n_hosts; i++)
 		next = least(next, least(least(w->hosts[i].up_at, w->hosts[i].agent_at),
-		                         least(w->hosts[i].joined_at, w->hosts[i].seen_at)));
+					 least(w->hosts[i].joined_at, w->hosts[i].seen_at)));
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct actual *a = &w->actual[i];
 

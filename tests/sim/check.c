@@ -7,7 +7,8 @@
 
 static bool is_running(const struct world *w, int slot)
 {
-	return w->actual[slot].used && w->actual[slot].container == CONTAINER_RUNNING && w->hosts[w->kv.records[slot].host].up;
+	return w->actual[slot].used && w->actual[slot].container == CONTAINER_RUNNING &&
+	       w->hosts[w->kv.records[slot].host].up;
 }
 
 /* Two containers that must not run at once: same volume, or same port of the same host. */
@@ -29,8 +30,9 @@ static void check_writers(struct world *w)
 			continue;
 		for (int j = i + 1; j < w->kv.n_records; j++)
 			if (is_running(w, j) && collide(w, i, j))
-				fail(w, "%s/%u runs twice: .%llu and .%llu", component_names[component], w->kv.records[i].n,
-				     (unsigned long long)w->kv.records[i].gen, (unsigned long long)w->kv.records[j].gen);
+				fail(w, "%s/%u runs twice: .%llu and .%llu", component_names[component],
+				     w->kv.records[i].n, (unsigned long long)w->kv.records[i].gen,
+				     (unsigned long long)w->kv.records[j].gen);
 	}
 }
 
@@ -56,17 +58,20 @@ static bool host_is_well(const struct world *w, int host)
 	return w->hosts[host].up && !w->hosts[host].cut && w->kv.host_alive[host];
 }
 
-static void note_serving(struct world *w, bool serving[COMPONENTS][NODES_MAX + 1])
+/* `firm`: and nothing that its agent has begun is about to change that. */
+static void note_serving(struct world *w, bool serving[COMPONENTS][NODES_MAX + 1], bool firm[COMPONENTS][NODES_MAX + 1])
 {
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 
 		if (!w->actual[i].used)
 			continue;
-		if (truly_serves(w, i))
+		if (truly_serves(w, i)) {
 			serving[r->component][r->n] = true;
-		else if (!host_is_well(w, r->host))
+			firm[r->component][r->n] |= !w->actual[i].busy;
+		} else if (!host_is_well(w, r->host)) {
 			w->nodes[r->component][r->n].excused = true;
+		}
 	}
 }
 
@@ -90,9 +95,9 @@ static unsigned kept_nodes(struct world *w, int component)
 
 static void check_kept(struct world *w)
 {
-	bool serving[COMPONENTS][NODES_MAX + 1] = { 0 };
+	bool serving[COMPONENTS][NODES_MAX + 1] = { 0 }, firm[COMPONENTS][NODES_MAX + 1] = { 0 };
 
-	note_serving(w, serving);
+	note_serving(w, serving, firm);
 	for (int c = 0; c < COMPONENTS; c++) {
 		bool stop_first = w->update[c].stop_first || w->exclusive[c] || w->fixed_ports[c];
 		unsigned allowed = stop_first ? w->update[c].parallel : 0, missing = 0;
@@ -103,7 +108,7 @@ static void check_kept(struct world *w)
 
 			if (serving[c][n])
 				node->excused = false;
-			node->served = (node->served || serving[c][n]) && !out_of(w, c, n) && w->now >= node->until;
+			node->served = (node->served || firm[c][n]) && !out_of(w, c, n) && w->now >= node->until;
 			missing += n <= kept && node->served && !node->excused && !serving[c][n];
 		}
 		if (missing > allowed)
@@ -126,7 +131,8 @@ static bool has_acked(const struct world *w, int slot, int consumer)
 	for (int i = 0; i < ACKS_MAX; i++) {
 		const struct ack *ack = &w->kv.acks[i];
 
-		if (ack->used && ack->slot == slot && ack->since_ms == r->since_ms && !ack->sessions && !strcmp(ack->consumer, name))
+		if (ack->used && ack->slot == slot && ack->since_ms == r->since_ms && !ack->sessions &&
+		    !strcmp(ack->consumer, name))
 			return true;
 	}
 	return false;
@@ -148,12 +154,14 @@ static void check_stop(struct world *w, const struct plan_action *a, int slot)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
-		bool consumes = w->actual[i].used && c->assigned && c->state == PLAN_RUNNING && c->answers_ms == c->since_ms &&
-		                uses(c->component, r->component) && (c->desired == PLAN_RUN || c->desired == PLAN_DRAIN);
+		bool consumes = w->actual[i].used && c->assigned && c->state == PLAN_RUNNING &&
+				c->answers_ms == c->since_ms && uses(c->component, r->component) &&
+				(c->desired == PLAN_RUN || c->desired == PLAN_DRAIN);
 
 		/* One that began while the drain went on never saw it serving. */
 		if (consumes && host_is_well(w, c->host) && c->since_ms < r->since_ms && !has_acked(w, slot, i))
-			fail(w, "%s/%u is stopped while %s/%u uses it", a->component, a->n, component_names[c->component], c->n);
+			fail(w, "%s/%u is stopped while %s/%u uses it", a->component, a->n,
+			     component_names[c->component], c->n);
 	}
 }
 
@@ -181,12 +189,62 @@ static void check_unassign(struct world *w, const struct plan_action *a, int slo
 		fail(w, "%s/%u is removed while it runs", a->component, a->n);
 }
 
+static bool is_ready(const struct world *w, int component, int version, unsigned n)
+{
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+
+		if (r->assigned && r->component == component && r->version == version && r->n == n &&
+		    (r->desired != PLAN_PREPARE || r->state == PLAN_PREPARED))
+			return true;
+	}
+	return false;
+}
+
+/* Nothing is rolled before everything is prepared. */
+static void check_prepared(struct world *w, uint64_t revision)
+{
+	const struct sim_spec *spec = spec_of_revision(w, revision);
+
+	for (size_t i = 0; i < spec->spec.n_components; i++)
+		for (unsigned n = 1; n <= spec->components[i].nodes; n++)
+			if (!is_ready(w, spec->id[i], spec->version[i], n))
+				fail(w, "it rolls before %s/%u is prepared", component_names[spec->id[i]], n);
+}
+
+/* What is done has nothing left that nobody wants, but on hosts that cannot be reached. */
+static void check_done(struct world *w, uint64_t revision)
+{
+	const struct sim_spec *spec = spec_of_revision(w, revision);
+
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+
+		if (r->assigned && w->kv.host_alive[r->host] && r->n > nodes_in(spec, r->component) && is_running(w, i))
+			fail(w, "it is done and %s/%u still runs", component_names[r->component], r->n);
+	}
+}
+
+static void check_status(struct world *w, const struct plan_status *status)
+{
+	if (status->phase == w->kv.phase)
+		return;
+	if (status->phase == PLAN_ROLLING)
+		check_prepared(w, status->revision);
+	if (status->phase == PLAN_DONE)
+		check_done(w, status->revision);
+	if (status->phase == PLAN_ROLLED_BACK)
+		check_done(w, status->good);
+}
+
 /* An action that Consul is about to take. The phase is still the one before when STATUS comes first, so that it is told
  * by the action itself. */
 void check_action(struct world *w, const struct plan_action *a, int slot)
 {
 	const struct record *r = slot < 0 ? NULL : &w->kv.records[slot];
 
+	if (a->kind == PLAN_STATUS)
+		check_status(w, &a->status);
 	if (a->kind == PLAN_STATUS || a->kind == PLAN_EVENT)
 		return;
 	if (w->kv.phase == PLAN_PREPARING)
@@ -237,14 +295,16 @@ static void check_node(struct world *w, const struct sim_spec *spec, int at, uns
 			continue;
 		assigned += r->assigned;
 		if (r->version != spec->version[at] || r->checks != spec->checks[at])
-			fail(w, "%s/%u.%llu is of another version and is still there", component_names[c], n, (unsigned long long)r->gen);
+			fail(w, "%s/%u.%llu is of another version and is still there", component_names[c], n,
+			     (unsigned long long)r->gen);
 		running += truly_serves(w, i);
 	}
 	if (assigned != 1)
 		fail(w, "%s/%u has %d instances", component_names[c], n, assigned);
 	if (out && running)
 		fail(w, "%s/%u is disconnected and serves", component_names[c], n);
-	if (!out && !running)
+	/* What was disconnected while it was rolled out was never held against its checks. */
+	if (!out && !running && !(w->n_outs && w->nature[c][spec->version[at]] > SLOW))
 		fail(w, "%s/%u does not serve though all is quiet", component_names[c], n);
 }
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LATE_MS 5000 /* so far is the leader's view behind at most */
+
 /* Everything a view points to, so that making one allocates nothing. */
 struct viewer {
 	struct plan_view view;
@@ -31,12 +33,14 @@ static void view_links(const struct record *r, struct strv *links)
 		*links = (struct strv){ .v = (char **)of_web, .n = 2, .cap = 2 };
 }
 
-static void view_instance(struct world *w, const struct kv *now, const struct kv *states, const struct kv *catalog, int i,
-                          struct plan_instance *ret)
+static void view_instance(struct world *w, const struct kv *now, const struct kv *states, const struct kv *catalog,
+			  int i, struct plan_instance *ret)
 {
 	const struct record *r = &now->records[i], *s = &states->records[i], *c = &catalog->records[i];
-	bool same_state = s->assigned && s->gen == r->gen && s->component == r->component && s->n == r->n && s->host == r->host;
-	bool same_entry = c->assigned && c->gen == r->gen && c->component == r->component && c->n == r->n && c->host == r->host;
+	bool same_state =
+	    s->assigned && s->gen == r->gen && s->component == r->component && s->n == r->n && s->host == r->host;
+	bool same_entry =
+	    c->assigned && c->gen == r->gen && c->component == r->component && c->n == r->n && c->host == r->host;
 	int64_t known = c->health_at > w->leader.started_at ? c->health_at : w->leader.started_at;
 
 	*ret = (struct plan_instance){
@@ -104,17 +108,19 @@ static void view_service(struct world *w, const struct kv *kv, struct viewer *v)
 	for (int i = 0; i < COMPONENTS; i++)
 		if (kv->outs[i].used)
 			v->outs[v->service.n_disconnects++] =
-			        (struct plan_disconnect){ borrowed(component_names[kv->outs[i].component]), kv->outs[i].n,
-				                          kv->outs[i].stop, kv->outs[i].deadline_ms };
+			    (struct plan_disconnect){ borrowed(component_names[kv->outs[i].component]), kv->outs[i].n,
+						      kv->outs[i].stop, kv->outs[i].deadline_ms };
 }
 
-/* A snapshot up to `most` changes old; never newer than `than`. */
+/* A snapshot up to `most` changes older than `than`, and no more than some seconds behind. */
 static unsigned old_snapshot(struct world *w, unsigned than, unsigned most)
 {
-	unsigned oldest = w->n_snapshots > SNAPSHOTS ? w->n_snapshots - SNAPSHOTS : 0;
 	unsigned back = chance(w, 4) ? (unsigned)random_to(w, most + 1) : 0;
 
-	return than - oldest > back ? than - back : oldest;
+	while (back-- && than && w->n_snapshots - than < SNAPSHOTS &&
+	       w->now - w->snapshot_at[than % SNAPSHOTS] < LATE_MS)
+		than--;
+	return than;
 }
 
 /* Returns whether something newer is on its way. */
@@ -122,18 +128,26 @@ static bool make_view(struct world *w, struct viewer *v)
 {
 	unsigned newest = w->n_snapshots - 1, now = w->calm ? newest : old_snapshot(w, newest, 6);
 	const struct kv *kv = &w->snapshots[now % SNAPSHOTS];
-	unsigned states_at = w->calm ? newest : old_snapshot(w, now, 4), catalog_at = w->calm ? newest : old_snapshot(w, now, 4);
-	const struct kv *states = &w->snapshots[states_at % SNAPSHOTS], *catalog = &w->snapshots[catalog_at % SNAPSHOTS];
+	unsigned states_at = w->calm ? newest : old_snapshot(w, now, 4),
+		 catalog_at = w->calm ? newest : old_snapshot(w, now, 4);
+	const struct kv *states = &w->snapshots[states_at % SNAPSHOTS],
+			*catalog = &w->snapshots[catalog_at % SNAPSHOTS];
 
-	v->view = (struct plan_view){ .services = &v->service, .n_services = 1, .hosts = v->hosts, .instances = v->instances,
-		                      .acks = v->acks, .now_ms = w->now + w->leader.clock_ms };
+	v->view = (struct plan_view){ .services = &v->service,
+				      .n_services = 1,
+				      .hosts = v->hosts,
+				      .instances = v->instances,
+				      .acks = v->acks,
+				      .now_ms = w->now + w->leader.clock_ms };
 	view_service(w, kv, v);
 	for (int i = 0; i < w->n_hosts; i++) {
-		int64_t known = kv->host_dead_at[i] > w->leader.started_at ? kv->host_dead_at[i] : w->leader.started_at;
+		int64_t known = kv->host_seen_at[i] > w->leader.started_at ? kv->host_seen_at[i] : w->leader.started_at;
 
-		v->hosts[v->view.n_hosts++] = (struct plan_host){ .name = borrowed(host_names[i]), .runtime = borrowed("docker"),
-			                                          .alive = kv->host_alive[i],
-			                                          .dead_ms = kv->host_alive[i] ? 0 : w->now - known };
+		v->hosts[v->view.n_hosts++] = (struct plan_host){ .name = borrowed(host_names[i]),
+								  .runtime = borrowed("docker"),
+								  .alive = kv->host_alive[i],
+								  .dead_ms = kv->host_alive[i] ? 0 : w->now - known,
+								  .alive_ms = kv->host_alive[i] ? w->now - known : 0 };
 	}
 	for (int i = 0; i < kv->n_records; i++)
 		if (kv->records[i].assigned)
@@ -144,9 +158,9 @@ static bool make_view(struct world *w, struct viewer *v)
 
 static bool same_action(const struct plan_action *a, const struct plan_action *b)
 {
-	return a->kind == b->kind && a->n == b->n && a->gen == b->gen && a->index == b->index && a->revision == b->revision &&
-	       a->desired == b->desired && a->since_ms == b->since_ms && a->proven == b->proven &&
-	       a->status.phase == b->status.phase && a->status.step == b->status.step &&
+	return a->kind == b->kind && a->n == b->n && a->gen == b->gen && a->index == b->index &&
+	       a->revision == b->revision && a->desired == b->desired && a->since_ms == b->since_ms &&
+	       a->proven == b->proven && a->status.phase == b->status.phase && a->status.step == b->status.step &&
 	       !a->component == !b->component && (!a->component || !strcmp(a->component, b->component)) &&
 	       !a->host == !b->host && (!a->host || !strcmp(a->host, b->host));
 }
@@ -230,7 +244,8 @@ static int new_slot(struct world *w)
 			if (i >= w->kv.n_records)
 				w->kv.n_records = i + 1;
 			w->kv.records[i] = (struct record){ 0 };
-			w->actual[i] = (struct actual){ .used = true, .notice_at = NEVER, .publish_at = NEVER, .ack_at = NEVER };
+			w->actual[i] =
+			    (struct actual){ .used = true, .notice_at = NEVER, .publish_at = NEVER, .ack_at = NEVER };
 			return i;
 		}
 	fail(w, "more than %d instances", INSTANCES_MAX);
@@ -278,7 +293,7 @@ static void apply_desire(struct world *w, const struct plan_action *a, int slot)
 {
 	struct record *r = &w->kv.records[slot];
 
-	if (a->desired == PLAN_DRAIN && r->desired != PLAN_DRAIN)
+	if (a->desired == PLAN_DRAIN)
 		w->actual[slot].ack_at = w->now + between(w, 10, 500);
 	r->desired = a->desired;
 	r->since_ms = a->since_ms;
@@ -305,8 +320,9 @@ static void apply_status(struct world *w, const struct plan_status *status)
 	snprintf(kv->reason, sizeof(kv->reason), "%s", status->reason ? status->reason : "");
 	kv->n_homes = status->n_homes < HOMES_MAX ? status->n_homes : HOMES_MAX;
 	for (size_t i = 0; i < kv->n_homes; i++)
-		kv->homes[i] = (struct plan_home){ borrowed(component_names[component_id(status->homes[i].component)]),
-			                           status->homes[i].n, borrowed(host_names[host_id(status->homes[i].host)]) };
+		kv->homes[i] =
+		    (struct plan_home){ borrowed(component_names[component_id(status->homes[i].component)]),
+					status->homes[i].n, borrowed(host_names[host_id(status->homes[i].host)]) };
 }
 
 static void trace_action(struct world *w, const struct plan_action *a)
@@ -320,7 +336,8 @@ static void trace_action(struct world *w, const struct plan_action *a)
 	else if (a->kind == PLAN_EVENT)
 		trace(w, "leader: event %s: %s", a->event, a->text);
 	else
-		trace(w, "leader: %s %s/%u.%llu on %s %s%s", kinds[a->kind], a->component, a->n, (unsigned long long)a->gen, a->host,
+		trace(w, "leader: %s %s/%u.%llu on %s %s%s", kinds[a->kind], a->component, a->n,
+		      (unsigned long long)a->gen, a->host,
 		      a->kind == PLAN_UNASSIGN ? "" : plan_desired_name(a->desired), a->proven ? " proven" : "");
 }
 

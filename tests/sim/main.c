@@ -4,7 +4,8 @@
  *
  *   sim [--schedules N] [--seed N] [--verbose]
  *
- * Runs N schedules with the seeds from --seed on. A failing one is run again with its trace; `sim --seed N --schedules 1
+ * Runs N schedules with the seeds from --seed on. A failing one is run again with its trace; `sim --seed N --schedules
+ * 1
  * --verbose` shows it again.
  */
 #include "sim.h"
@@ -39,6 +40,7 @@ static void snapshot(struct world *w)
 	if (!w->changed && w->n_snapshots)
 		return;
 	w->snapshots[w->n_snapshots % SNAPSHOTS] = w->kv;
+	w->snapshot_at[w->n_snapshots % SNAPSHOTS] = w->now;
 	w->n_snapshots++;
 	w->changed = false;
 }
@@ -87,7 +89,8 @@ static void schedule(struct world *w, uint64_t seed, bool verbose)
 	run(w);
 	if (!w->failure[0])
 		check_settled(w);
-	while (!w->failure[0] && w->mended < MENDS && (w->kv.phase == PLAN_GAVE_UP || w->kv.phase == PLAN_ROLLED_BACK)) {
+	while (!w->failure[0] && w->mended < MENDS &&
+	       (w->kv.phase == PLAN_GAVE_UP || w->kv.phase == PLAN_ROLLED_BACK)) {
 		mend(w);
 		run(w);
 		if (!w->failure[0])

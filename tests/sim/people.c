@@ -29,8 +29,9 @@ static void link_component(struct plan_component *component, struct plan_link *l
 	component->n_links = 0;
 	for (int i = 0; i < COMPONENTS; i++)
 		if (uses(id, i))
-			links[component->n_links++] = (struct plan_link){ (char *)component_names[i], (char *)component_names[i],
-				                                          !strcmp(component_names[i], "cache") };
+			links[component->n_links++] =
+			    (struct plan_link){ (char *)component_names[i], (char *)component_names[i],
+						!strcmp(component_names[i], "cache") };
 }
 
 /* `id`s must be added in rising order: a spec's components are sorted by name. */
@@ -70,9 +71,10 @@ static void submit(struct world *w, const struct sim_spec *spec, const char *wha
 	w->kv.spec = (int)(spec - w->specs);
 	trace(w, "operator: %s: revision %llu", what, (unsigned long long)spec->spec.revision);
 	for (size_t i = 0; i < spec->spec.n_components; i++)
-		trace(w, "    %s: version %d, %u nodes, nature %d, %s, parallel %u%s", component_names[spec->id[i]], spec->version[i],
-		      spec->components[i].nodes, (int)w->nature[spec->id[i]][spec->version[i]],
-		      spec->components[i].update.stop_first || spec->components[i].exclusive ? "stop-first" : "start-first",
+		trace(w, "    %s: version %d, %u nodes, nature %d, %s, parallel %u%s", component_names[spec->id[i]],
+		      spec->version[i], spec->components[i].nodes, (int)w->nature[spec->id[i]][spec->version[i]],
+		      spec->components[i].update.stop_first || spec->components[i].exclusive ? "stop-first"
+											     : "start-first",
 		      spec->components[i].update.parallel, spec->components[i].exclusive ? ", exclusive" : "");
 	touch(w);
 }
@@ -83,10 +85,10 @@ void first_spec(struct world *w)
 
 	for (int i = 0; i < COMPONENTS; i++) {
 		w->update[i] = (struct plan_update){ .stop_first = chance(w, 3),
-			                             .parallel = (unsigned)between(w, 1, 2),
-			                             .healthy_for_ms = between(w, 0, 3000),
-			                             .deadline_ms = 60000,
-			                             .rollback = !chance(w, 8) };
+						     .parallel = (unsigned)between(w, 1, 2),
+						     .healthy_for_ms = between(w, 0, 3000),
+						     .deadline_ms = 60000,
+						     .rollback = !chance(w, 8) };
 		w->exclusive[i] = !strcmp(component_names[i], "db") || chance(w, 6);
 		w->fixed_ports[i] = !strcmp(component_names[i], "front") && chance(w, 2);
 	}
@@ -116,8 +118,8 @@ static void change(struct world *w, bool sound)
 		if (at < 0 ? !chance(w, 4) : !sound && chance(w, 10) && base->spec.n_components > 1)
 			continue;
 		add_component(w, spec, i, build ? new_version(w, i, sound) : base->version[at],
-		              at < 0 || chance(w, 5) ? (int)random_to(w, 4) : base->checks[at],
-		              at < 0 || chance(w, 4) ? some_nodes(w, i) : base->components[at].nodes);
+			      at < 0 || chance(w, 5) ? (int)random_to(w, 4) : base->checks[at],
+			      at < 0 || chance(w, 4) ? some_nodes(w, i) : base->components[at].nodes);
 	}
 	submit(w, spec, "up");
 }
@@ -151,8 +153,11 @@ static void disconnect(struct world *w)
 
 	if (out->used)
 		return;
-	*out = (struct out){ .used = true, .stop = chance(w, 2), .component = (int)random_to(w, COMPONENTS),
-		             .n = (unsigned)random_to(w, NODES_MAX), .deadline_ms = chance(w, 2) ? 0 : between(w, 1000, 20000) };
+	*out = (struct out){ .used = true,
+			     .stop = chance(w, 2),
+			     .component = (int)random_to(w, COMPONENTS),
+			     .n = (unsigned)random_to(w, NODES_MAX),
+			     .deadline_ms = chance(w, 2) ? 0 : between(w, 1000, 20000) };
 	w->n_outs++;
 	trace(w, "operator: disconnect %s/%u%s", component_names[out->component], out->n, out->stop ? " and stop" : "");
 	touch(w);
@@ -175,6 +180,8 @@ void operator_step(struct world *w)
 	w->next_operator = w->now + (chance(w, 3) ? between(w, 100, 5000) : between(w, 5000, 90000));
 	if (w->next_operator >= w->calm_at)
 		w->next_operator = NEVER;
+	if (w->consul_down)
+		return;
 	switch (random_to(w, 10)) {
 	case 0:
 		down(w);
@@ -254,7 +261,8 @@ static void hurt_instance(struct world *w)
 		w->actual[slot].crashed_until = w->now + between(w, 500, 5000);
 		w->actual[slot].publish_at = w->now + 5;
 	} else {
-		w->actual[slot].sick_until = w->now + (chance(w, 3) ? between(w, 60000, 150000) : between(w, 1000, 30000));
+		w->actual[slot].sick_until =
+		    w->now + (chance(w, 3) ? between(w, 60000, 150000) : between(w, 1000, 30000));
 		w->actual[slot].publish_at = w->now + between(w, 5, 2000);
 	}
 	trace(w, "fault: %s/%u.%llu is hurt", component_names[r->component], r->n, (unsigned long long)r->gen);

@@ -71,7 +71,7 @@ struct kv {
 	struct plan_home homes[HOMES_MAX]; /* names are not owned */
 	size_t n_homes;
 	bool host_alive[HOSTS_MAX];
-	int64_t host_dead_at[HOSTS_MAX];
+	int64_t host_seen_at[HOSTS_MAX]; /* when that last changed */
 };
 
 enum container { NO_CONTAINER, CONTAINER_STOPPED, CONTAINER_RUNNING };
@@ -80,8 +80,8 @@ enum container { NO_CONTAINER, CONTAINER_STOPPED, CONTAINER_RUNNING };
 struct actual {
 	bool used, image, registered, maintenance;
 	enum container container;
-	int64_t healthy_at;   /* checks pass from then on */
-	int64_t sick_until;   /* a fault: they fail until then */
+	int64_t healthy_at; /* checks pass from then on */
+	int64_t sick_until; /* a fault: they fail until then */
 	int64_t crashed_until;
 	/* the agent's step under way */
 	bool busy;
@@ -97,7 +97,7 @@ struct actual {
 struct host {
 	bool up, agent_up, cut;
 	int64_t up_at, agent_at, joined_at; /* when that ends */
-	int64_t seen_at; /* when Consul's opinion of it changes next */
+	int64_t seen_at;                    /* when Consul's opinion of it changes next */
 };
 
 struct sim_spec {
@@ -116,8 +116,8 @@ struct leader {
 };
 
 struct node_record {
-	bool served;  /* it has served, and is wanted since */
-	bool excused; /* a fault keeps it from serving */
+	bool served;   /* it has served, and is wanted since */
+	bool excused;  /* a fault keeps it from serving */
 	int64_t until; /* an operator's wish of a moment ago may still be on its way */
 };
 
@@ -160,7 +160,7 @@ bool uses(int consumer, int provider);
 int component_id(const char *name);
 int host_id(const char *name);
 uint64_t random_to(struct world *w, uint64_t n); /* 0 … n - 1 */
-bool chance(struct world *w, unsigned in); /* one in `in` */
+bool chance(struct world *w, unsigned in);       /* one in `in` */
 int64_t between(struct world *w, int64_t low, int64_t high);
 void world_init(struct world *w, uint64_t seed, bool verbose);
 void world_release(struct world *w);
@@ -168,7 +168,7 @@ void touch(struct world *w); /* Consul changed: watchers hear of it */
 void trace(struct world *w, const char *format, ...) _printf_(2, 3);
 void fail(struct world *w, const char *format, ...) _printf_(2, 3);
 struct sim_spec *spec_of_revision(struct world *w, uint64_t revision);
-struct sim_spec *spec_in_work(struct world *w); /* that the phase aims at, or NULL */
+struct sim_spec *spec_in_work(struct world *w);            /* that the phase aims at, or NULL */
 int spec_find(const struct sim_spec *spec, int component); /* index in components, or -1 */
 
 /* agents.c */

@@ -148,8 +148,12 @@ void world_init(struct world *w, uint64_t seed, bool verbose)
 	w->now = 1000000;
 	w->n_hosts = chance(w, 3) ? (int)between(w, 2, HOSTS_MAX) : 1;
 	for (int i = 0; i < w->n_hosts; i++) {
-		w->hosts[i] = (struct host){ .up = true, .agent_up = true, .up_at = NEVER, .agent_at = NEVER, .joined_at = NEVER,
-			                     .seen_at = NEVER };
+		w->hosts[i] = (struct host){ .up = true,
+					     .agent_up = true,
+					     .up_at = NEVER,
+					     .agent_at = NEVER,
+					     .joined_at = NEVER,
+					     .seen_at = NEVER };
 		w->kv.host_alive[i] = true;
 	}
 	w->kv.spec = -1;

@@ -98,6 +98,17 @@ static void suggestions(void **state)
 	assert_null(text_suggest("environment", keys, 3));
 }
 
+static void printable_text_steers_no_terminal(void **state)
+{
+	char text[] = "a\033[2J\177\302\233b\n\tñ", one_line[] = "a\n\tb";
+
+	(void)state;
+	text_printable(text, true);
+	assert_string_equal(text, "a?[2J???b\n\tñ");
+	text_printable(one_line, false);
+	assert_string_equal(one_line, "a??b");
+}
+
 static void quoting_survives_a_shell(void **state)
 {
 	static const char nasty[] = "a'b \"c\" $d `e` \\ \n;*";
@@ -167,6 +178,7 @@ int main(void)
 		cmocka_unit_test(run_keeps_only_the_tail),
 		cmocka_unit_test(durations_and_sizes),
 		cmocka_unit_test(suggestions),
+		cmocka_unit_test(printable_text_steers_no_terminal),
 		cmocka_unit_test(quoting_survives_a_shell),
 		cmocka_unit_test(files),
 		cmocka_unit_test(errors_wrap),

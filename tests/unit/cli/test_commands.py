@@ -228,7 +228,7 @@ class Streams(Case):
 
     def test_empty_lines_keep_a_stream_alive(self):
         self.agent.on("GET", "/v1/events.*", Stream([b"", {"time": 1, "kind": "up", "text": "x", "node": "web/1", "host": "srv1"}]))
-        self.assertRegex(self.tepuy("events", "portal", status=0).stdout, r"^\d{4}-.*  web/1  x  \(srv1\)\n$")
+        self.assertRegex(self.tepuy("events", "portal", status=0).stdout, r"^\d{4}-.*  web/1  up: x  \(srv1\)\n$")
 
     def test_events_json(self):
         event = {"time": 1, "host": "srv1", "kind": "up", "text": "x", "node": "web/1", "revision": 3}
@@ -346,7 +346,8 @@ class Changes(Case):
         self.watch(service("done", 5))
         answer = json.loads(self.tepuy("rollback", "portal", "--to", "3", "--yes", "--json", status=0).stdout)
         self.assertEqual(answer, {"service": "portal", "revision": 5, "changed": True, "phase": "done", "reason": ""})
-        self.assertEqual(self.agent.asked("POST")[0][2], {"revision": 3})
+        self.assertEqual(self.agent.asked("POST")[0][2]["revision"], 3)
+        self.assertRegex(self.agent.asked("POST")[0][2]["author"], ".@.")
 
     def test_failure_says_why(self):
         bad = node("web/1", "running", "critical", revision=5, why="not healthy after 60s", log="one\ntwo\n",
@@ -573,6 +574,17 @@ class Up(UpCase):
     def test_directory_means_its_service_file(self):
         self.new()
         self.tepuy("up", self.dir, "--dry-run", status=4)
+
+    def test_submitted_and_not_taken_up_yet_is_followed(self):
+        digest = self.spec()["digest"]
+        self.agent.routes.clear()
+        running = service("done", 2)
+        running["spec"].update(digest=digest, revision=3)
+        self.agent.on("GET", "/v1/service/portal", Reply(200, running))
+        self.plan([{"node": "web/1", "action": "keep", "why": []}])
+        self.agent.on("GET", r"/v1/watch\?service=portal", Stream([running, service("done", 3)], hold=True))
+        self.tepuy("up", "--yes", status=0)
+        self.assertEqual(len(self.agent.asked("GET", "watch")), 1)
 
     def test_rollout_that_runs_is_followed(self):
         digest = self.spec()["digest"]
