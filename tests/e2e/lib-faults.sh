@@ -1,27 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=bash
-# For the faults-*.sh scripts, sourced after lib.sh: an agent of their own, recipes that build in a moment without a
-# mirror (busybox and the host's HAProxy in an archive), and what there is of a service.
-#
-#   faults_begin NAME          directories, recipes; the service is $SERVICE (tt-faults-NAME)
-#   start_agent [ARGUMENT…]    sets AGENT_PID; restart with the same call
-#   kill_agent                 as a power cut does
+# For the faults-*.sh scripts, sourced after lib-service.sh: recipes that build in a moment and without a mirror, in
+# $tiny (busybox, and the host's own HAProxy, in an archive), what there is of the service, requests that may not fail.
 #
 # shellcheck disable=SC2034,SC2154,SC2317 # for the scripts; from lib.sh; called by name
 
-tepuy=${TEPUY:-${BUILD:-$(dirname "$0")/../../build}/src/cli/tepuy}
-tepuy=$(realpath "$tepuy")
-shipped=$(realpath "$(dirname "$0")/../../recipes")
-
-faults_begin() {
-	SERVICE=tt-faults-$1
-	DOCKER_SOCKET=${DOCKER_SOCKET:-/run/docker.sock}
-	export TEPUY_SOCKET=$TMP/run/agent.sock XDG_CACHE_HOME=$TMP/cache DOCKER_HOST=unix://$DOCKER_SOCKET NO_COLOR=1
-	recipes=$TMP/recipes
-	mkdir -p "$TMP/run" "$TMP/state" "$recipes"
-	at_exit faults_tidy
-	make_tiny
-}
+tiny=$TMP/recipes
+mkdir -p "$tiny"
 
 # copy_program ROOT PROGRAM…: with the libraries that it is linked with.
 copy_program() {
@@ -58,10 +43,10 @@ pack_root() {
 # The recipe `tiny`: a web server of busybox that says its name and its text.
 make_tiny() {
 	bare_root "$TMP/root"
-	mkdir -p "$recipes/tiny/templates"
-	pack_root "$TMP/root" "$recipes/tiny/root.tar"
-	printf '{{config.text}} {{node.name}}\n' >"$recipes/tiny/templates/index.html"
-	cat >"$recipes/tiny/recipe.yaml" <<-'END'
+	mkdir -p "$tiny/tiny/templates"
+	pack_root "$TMP/root" "$tiny/tiny/root.tar"
+	printf '{{config.text}} {{node.name}}\n' >"$tiny/tiny/templates/index.html"
+	cat >"$tiny/tiny/recipe.yaml" <<-'END'
 		recipe: tiny
 		version: "1.0"
 		summary: {en: A page, es: Una página}
@@ -79,26 +64,25 @@ make_tiny() {
 make_haproxy() {
 	local root=$TMP/root
 	bare_root "$root"
-	rm "$root/usr/bin/install" "$root/usr/bin/kill" "$root/usr/bin/sleep"
-	copy_program "$root" haproxy bash install kill sleep
+	rm "$root/usr/bin/install"
+	copy_program "$root" haproxy bash install
 	mkdir -p "$root/var/lib/haproxy" "$root/etc/haproxy"
 	printf 'haproxy:x:100:100::/var/lib/haproxy:/bin/sh\n' >>"$root/etc/passwd"
 	printf 'haproxy:x:100:\n' >>"$root/etc/group"
-	cp -r "$shipped/haproxy" "$recipes/haproxy"
-	pack_root "$root" "$recipes/haproxy/root.tar"
-	sed -i -e 's/^base: .*/base: {archive: root.tar}/' -e '/^packages:/d' "$recipes/haproxy/recipe.yaml"
+	cp -r "$recipes/haproxy" "$tiny/haproxy"
+	pack_root "$root" "$tiny/haproxy/root.tar"
+	sed -i -e 's/^base: .*/base: {archive: root.tar}/' -e '/^packages:/d' "$tiny/haproxy/recipe.yaml"
 }
 
-# write_service [TEXT [NODES]]: web nodes behind HAProxy on $WEB_PORT, or `web` and `other` without one.
+# write_service [TEXT [NODES]]: web nodes of `tiny`, behind HAProxy when $WEB_PORT is set.
 write_service() {
-	local text=${1:-hello} nodes=${2:-2}
 	cat >"$TMP/service.yaml" <<-END
 		service: $SERVICE
 		components:
 		  web:
 		    recipe: tiny
-		    nodes: $nodes
-		    config: {text: $text}
+		    nodes: ${2:-2}
+		    config: {text: ${1:-hello}}
 		    update: {order: start-first, parallel: 1, healthy_for: 1s, deadline: 30s, on_failure: rollback}
 	END
 	[ -z "${WEB_PORT:-}" ] || cat >>"$TMP/service.yaml" <<-END
@@ -109,43 +93,11 @@ write_service() {
 	END
 }
 
-agent_answers() {
-	curl -fsS --max-time 5 --unix-socket "$TEPUY_SOCKET" http://tepuy/v1/version
-}
-
-run_agent() {
-	start_process agent "$tepuy" agent --socket "$TEPUY_SOCKET" --state-dir "$TMP/state" --consul "$CONSUL_URL" \
-		--address "${ADDRESS:-$(docker_address)}" --name faults --log-level debug \
-		--runtime-endpoint "$DOCKER_SOCKET" "$@"
-	AGENT_PID=$pid
-}
-
-start_agent() {
-	run_agent "$@"
-	wait_for 30 agent_answers || { echo "the agent does not answer:"; tail -n 5 "$TMP/agent.log"; return 1; }
-}
-
-kill_agent() {
-	end_process "$AGENT_PID" KILL
-}
-
-docker_address() {
-	ip -4 -oneline address show dev docker0 | sed -n 's|.* inet \([0-9.]*\)/.*|\1|p' | head -n 1
-}
-
 up() {
-	"$tepuy" up "$TMP/service.yaml" --recipes "$recipes" --yes "$@"
+	tepuy up "$TMP/service.yaml" --recipes "$tiny" --yes "$@"
 }
 
-down() {
-	"$tepuy" down "$SERVICE" --yes
-}
-
-# phase_is PHASE…, also of a status that is not there: ''.
-phase() {
-	"$tepuy" status --json "$SERVICE" | jq -r '(.services[0]? // .).status.phase // ""'
-}
-
+# phase_is PHASE…: one of them.
 phase_is() {
 	local now wanted
 	now=$(phase 2>/dev/null)
@@ -155,86 +107,87 @@ phase_is() {
 	return 1
 }
 
-# containers [FORMAT]: the service's, running or not.
-containers() {
-	docker ps --all --no-trunc --filter "label=tepuy.instance" --format "{{.Label \"tepuy.instance\"}} ${1:-{{.ID\}\}}" |
-		grep "^$SERVICE/" | sort
-}
-
-# When each was started: changes when it is touched.
-starts() {
-	local id
-	containers | while read -r name id; do
-		printf '%s %s\n' "$name" "$(docker inspect --format '{{.Id}} {{.State.StartedAt}} {{.State.Status}}' "$id")"
-	done
-}
-
-nodes_running() {
-	containers '{{.State}}' | awk '$2 == "running" { sub(/\.[0-9]+ .*/, ""); print }'
-}
-
-# Exactly these nodes, one running container each and none besides, and as many registrations and assignments.
+# only_nodes NODE…: exactly these, one running container each and none besides, and as many registrations, assignments
+# and states.
 only_nodes() {
-	local wanted
-	wanted=$(printf "$SERVICE/%s\n" "$@" | sort)
-	[ "$(nodes_running)" = "$wanted" ] || { echo "running: $(nodes_running)"; return 1; }
-	[ "$(containers | wc -l)" = $# ] || { echo "containers: $(containers)"; return 1; }
+	local wanted is
+	wanted=$(for is; do echo "$SERVICE/$is"; done | sort)
+	is=$(docker ps --format '{{.Label "tepuy.instance"}}' --filter label=tepuy.instance |
+		sed -n "s|^\($SERVICE/.*\)\.[0-9]*$|\1|p" | sort)
+	[ "$is" = "$wanted" ] || { echo "running: $is"; return 1; }
+	[ "$(service_containers | wc -l)" = $# ] || { containers; return 1; }
 	[ "$(registrations | wc -l)" = $# ] || { echo "registered: $(registrations)"; return 1; }
 	[ "$(keys node | wc -l)" = $# ] || { echo "assigned: $(keys node)"; return 1; }
 	[ "$(keys state | wc -l)" = $# ] || { echo "states: $(keys state)"; return 1; }
+	[ -z "$(keys ack)" ] || { echo "acks: $(keys ack)"; return 1; }
 }
 
 registrations() {
 	curl -fsS "$CONSUL_URL/v1/agent/services" | jq -r --arg s "$SERVICE" '.[] | select(.Meta.service == $s) | .ID'
 }
 
-# keys KIND: the service's below tepuy/host/faults/KIND (node, state, ack).
+# keys KIND: the service's below tepuy/host/<host>/KIND (node, state, ack).
 keys() {
-	curl -sS "$CONSUL_URL/v1/kv/tepuy/host/faults/$1/$SERVICE/?keys" | jq -r '.[]' 2>/dev/null
+	curl -sS "$CONSUL_URL/v1/kv/tepuy/host/$HOST_NAME/$1/$SERVICE/?keys" | jq -r '.[]' 2>/dev/null
+}
+
+# all_pass NUMBER: so many nodes, all of them passing.
+all_pass() {
+	[ "$(tepuy status --json "$SERVICE" |
+		jq -r '[.services[0].nodes[] | select(.health == "passing")] | length')" = "$1" ]
 }
 
 fetch() {
 	curl -fsS --max-time 5 "http://127.0.0.1:$WEB_PORT/"
 }
 
-# Requests one after another until load_ends; the failed ones are in $TMP/load.failed.
-load_begins() {
-	: >"$TMP/load.failed"
-	: >"$TMP/load.count"
+# serves TEXT: both web nodes answer with it, and nobody else answers.
+serves() {
+	[ "$(for _ in 1 2 3 4; do fetch; done | sort -u)" = "$1 web/1
+$1 web/2" ]
+}
+
+# within SECONDS COMMAND…: as wait_for, but says what the command says when it does not come true.
+within() {
+	wait_for "$@" && return
+	shift
+	"$@" || return
+}
+
+# Requests one after another until requests_end; those that failed are in $TMP/requests.failed.
+requests_begin() {
+	: >"$TMP/requests.failed"
+	: >"$TMP/requests.count"
 	(
 		trap 'exit 0' TERM
 		while :; do
-			curl -fsS --max-time 5 "http://127.0.0.1:$WEB_PORT/" >/dev/null 2>"$TMP/load.err" ||
-				printf '%s %s\n' "$(date +%T.%3N)" "$(cat "$TMP/load.err")" >>"$TMP/load.failed"
-			printf . >>"$TMP/load.count"
+			fetch >/dev/null 2>"$TMP/requests.err" ||
+				printf '%s %s\n' "$(date +%T.%3N)" "$(cat "$TMP/requests.err")" >>"$TMP/requests.failed"
+			printf . >>"$TMP/requests.count"
 			sleep 0.02
 		done
 	) &
-	load_pid=$!
-	lib_pids+=("$load_pid")
+	requests_pid=$!
+	lib_pids+=("$requests_pid")
 }
 
-# load_ends: at least some requests, none failed.
-load_ends() {
-	end_process "$load_pid"
-	[ "$(wc -c <"$TMP/load.count")" -gt 20 ] || { echo "only $(wc -c <"$TMP/load.count") requests"; return 1; }
-	[ ! -s "$TMP/load.failed" ] || { cat "$TMP/load.failed"; return 1; }
+# requests_end: there were some, and none failed.
+requests_end() {
+	end_process "$requests_pid"
+	[ "$(wc -c <"$TMP/requests.count")" -gt 10 ] || { echo "only $(wc -c <"$TMP/requests.count") requests"; return 1; }
+	[ ! -s "$TMP/requests.failed" ] || { cat "$TMP/requests.failed"; return 1; }
 }
 
-# show_on_failure: the end of the agent's log, for a case that failed.
-agent_tail() {
-	tail -n "${1:-15}" "$TMP/agent.log" | sed 's/^/      /'
+# agent_said PATTERN: in its log since agent_mark.
+agent_mark() {
+	log_mark=$(wc -l <"$TMP/agent.log")
 }
 
-faults_tidy() {
-	local images ids
-	gone_or_zombie "${AGENT_PID:-0}" || end_process "$AGENT_PID" KILL
-	ids=$(containers | awk '{ print $2 }')
-	[ -n "$ids" ] || return 0
-	# shellcheck disable=SC2086 # words
-	images=$(docker inspect --format '{{.Image}}' $ids | sort -u)
-	# shellcheck disable=SC2086
-	docker rm --force --volumes $ids >/dev/null
-	# shellcheck disable=SC2086 # an image that others use stays
-	docker rmi $images >/dev/null 2>&1 || :
+agent_said() {
+	tail -n "+$((log_mark + 1))" "$TMP/agent.log" | grep -E "$1"
+}
+
+# log_tail [LINES]: the end of the agent's log, for a case that failed.
+log_tail() {
+	tail -n "${1:-30}" "$TMP/agent.log" | sed 's/^/      /'
 }
