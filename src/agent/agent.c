@@ -189,15 +189,16 @@ static void tell_about_host(struct program *program)
 	kv_level_put(agent->kv, "tepuy/schema", "1");
 }
 
+/* Consistent reads: a server that has just been elected answers plain ones from a log that it is still replaying. */
 static int start_watches(struct program *program, struct err *err)
 {
 	struct agent *agent = &program->agent;
-	_cleanup_(freep) char *path = xasprintf("/v1/kv/tepuy/host/%s/?recurse", agent->env.host);
+	_cleanup_(freep) char *path = xasprintf("/v1/kv/tepuy/host/%s/?recurse&consistent", agent->env.host);
 	int r = consul_watch_new(agent->loop, agent->env.consul, path, agent_on_host_keys, agent, &program->host_watch,
 				 err);
 
 	if (r == 0)
-		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/tepuy/service/?recurse",
+		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/tepuy/service/?recurse&consistent",
 				     agent_on_service_keys, agent, &program->service_watch, err);
 	if (r == 0)
 		r = runtime_watch_new(agent->event, agent->env.runtime, agent_on_runtime_event, agent,

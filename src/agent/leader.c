@@ -241,7 +241,7 @@ static void on_services(void *data, const json_t *value, uint64_t index, const s
 	leader->have_services = true;
 	/* Statuses are read before assignments, so that no status is newer than what is known of its nodes. */
 	if (!leader->hosts_watch)
-		watch(leader, "/v1/kv/tepuy/host/?recurse", on_hosts, &leader->hosts_watch);
+		watch(leader, "/v1/kv/tepuy/host/?recurse&consistent", on_hosts, &leader->hosts_watch);
 	plan_soon(leader);
 }
 
@@ -267,8 +267,8 @@ static void on_lock(void *data, bool held, const struct err *err)
 		return;
 	}
 	log_info("This host leads now.");
-	watch(leader, "/v1/kv/tepuy/service/?recurse", on_services, &leader->services_watch);
-	watch(leader, "/v1/health/state/any", on_checks, &leader->checks_watch);
+	watch(leader, "/v1/kv/tepuy/service/?recurse&consistent", on_services, &leader->services_watch);
+	watch(leader, "/v1/health/state/any?consistent", on_checks, &leader->checks_watch);
 }
 
 int leader_new(struct agent *agent, struct leader **ret, struct err *err)
