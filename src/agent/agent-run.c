@@ -221,12 +221,16 @@ static void consul_is_back(struct agent *agent)
 	pool_submit(agent->pool, look_at_catalog, catalog_looked, job);
 }
 
+/*
+ * What Consul does not mention at all is not explained, and nothing unexplained is removed: a Consul that lost its data
+ * must not take the nodes with it.
+ */
 static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", agent->env.host);
 
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
-		instance->mentioned = false;
+		instance->mentioned = instance->explained = instance->has_state = false;
 	for (size_t i = 0; i < kvs->n; i++) {
 		const char *key = kvs->v[i].key + strlen(prefix);
 		struct instance *instance;
@@ -237,7 +241,7 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			instance->mentioned = true;
 			instance_assign(instance, kvs->v[i].value);
 		} else if (text_starts(key, "state/") && (instance = instance_get(agent, key + strlen("state/"))))
-			instance->explained = instance->has_state = true;
+			instance_take_state(instance, kvs->v[i].value);
 	}
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
 		if (!instance->mentioned)

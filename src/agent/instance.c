@@ -254,6 +254,36 @@ static bool is_level(const struct instance *instance)
 	return !strcmp(digest, instance->level);
 }
 
+static bool share_a_volume(const struct instance *a, const struct instance *b)
+{
+	if (!strcmp(a->id.service, b->id.service) && !strcmp(a->id.node, b->id.node))
+		return a->spec->n_volumes && b->spec->n_volumes;
+	for (size_t i = 0; i < a->spec->n_volumes; i++)
+		for (size_t j = 0; j < b->spec->n_volumes; j++)
+			if (*a->spec->volumes[i].path && !strcmp(a->spec->volumes[i].path, b->spec->volumes[j].path))
+				return true;
+	return false;
+}
+
+/*
+ * The leader never wants two writers of a volume; this is for when what Consul says is not to be trusted, as after a
+ * restore of an old snapshot. Unknown containers count when they are of the same node.
+ */
+static const struct instance *holder_of_volumes(const struct instance *instance)
+{
+	for (const struct instance *other = instance->agent->instances; other; other = other->next) {
+		bool runs = other->container == CONTAINER_RUNNING || other->doing == CONVERGE_LAUNCH;
+
+		if (other == instance || !runs || !instance->spec || !instance->spec->n_volumes)
+			continue;
+		if (other->spec ? share_a_volume(instance, other)
+				: !strcmp(instance->id.service, other->id.service) &&
+				      !strcmp(instance->id.node, other->id.node))
+			return other;
+	}
+	return NULL;
+}
+
 static struct converge_view view_of(const struct instance *instance, json_t *context)
 {
 	_cleanup_(freep) char *fingerprint = context ? json_fingerprint(context) : NULL;
@@ -264,6 +294,7 @@ static struct converge_view view_of(const struct instance *instance, json_t *con
 		.desired = instance->spec ? instance->spec->desired : NODE_STOP,
 		.container = instance->container,
 		.image_ready = instance->image_ready,
+		.volumes_free = !holder_of_volumes(instance),
 		.links_known = context != NULL,
 		.registered = instance->registered,
 		.level = is_level(instance),
@@ -312,6 +343,20 @@ static void report(struct instance *instance, const struct converge_view *view)
 	kv_level_put(instance->agent->kv, key, text);
 	free(text);
 	instance->has_state = true;
+}
+
+void instance_take_state(struct instance *instance, const char *value)
+{
+	_cleanup_json_ json_t *state = NULL;
+
+	instance->explained = instance->has_state = true;
+	if (instance->reported)
+		return;
+	state = json_loads(value, 0, NULL);
+	if (!json_is_object(state))
+		return;
+	json_object_del(state, "since");
+	instance->reported = json_canonical(state);
 }
 
 static void forget(struct instance *instance)

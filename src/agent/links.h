@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One blocking query of Consul's health endpoint for each component that a node of this host is connected to. What was
- * last told stays while Consul is away.
+ * last told stays while Consul is away, and what its return makes critical is believed only after a while.
  */
 #ifndef TEPUY_AGENT_LINKS_H
 #define TEPUY_AGENT_LINKS_H

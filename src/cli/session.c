@@ -202,7 +202,7 @@ static int take_frames(struct link *link, struct err *err)
 	return r < 0 ? err_set(err, EPROTO, _("The agent sent what is no frame of a session")) : -EAGAIN;
 }
 
-static int flush(struct link *link)
+static void flush(struct link *link)
 {
 	ssize_t n = send(link->fd, link->out.data, link->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -211,7 +211,6 @@ static int flush(struct link *link)
 	/* A command that has ended reads no more; its last frames are still to come. */
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		buf_consume(&link->out, link->out.len);
-	return 0;
 }
 
 /* Moves bytes both ways until the command's exit status comes. */
