@@ -101,20 +101,59 @@ static const struct consul_service *in_catalog(const struct sources *sources, co
 	return NULL;
 }
 
-static json_t *checks_json(const struct consul_service *entry)
+/* The kind of a check by its name: of the assignment, added at run time, or the agent's own. */
+static const char *check_kind(const struct sources *sources, const json_t *assignment, const char *name)
+{
+	_cleanup_(freep) char *key = xasprintf("tepuy/service/%s/check/%s", sources->service, name);
+	_cleanup_json_ json_t *added = key_json(&sources->keys, key, NULL);
+	const char *kind = json_string_value(json_object_get(json_object_get(added, "check"), "kind"));
+	json_t *check;
+	size_t i;
+
+	json_array_foreach(json_object_get(assignment, "checks"), i, check)
+	{
+		const char *id = json_string_value(json_object_get(check, "id"));
+
+		if (!kind && id && !strcmp(id, name))
+			kind = json_string_value(json_object_get(check, "kind"));
+	}
+	if (!kind)
+		return "ttl";
+	return !strcmp(kind, "http") ? "http" : !strcmp(kind, "tcp") ? "tcp" : !strcmp(kind, "exec") ? "exec" : "ttl";
+}
+
+static json_t *checks_json(const struct sources *sources, const struct consul_service *entry, const json_t *assignment)
 {
 	json_t *checks = json_array();
 
 	for (size_t i = 0; entry && i < entry->checks.n; i++) {
 		const struct consul_check *check = &entry->checks.v[i];
+		const char *name = check->name ? check->name : check->id;
 
 		if (check->service_id)
-			json_array_append_new(checks,
-					      json_pack("{ss ss ss}", "id", check->name ? check->name : check->id,
-							"status", consul_status_name(check->status), "output",
-							check->output ? check->output : ""));
+			json_array_append_new(checks, json_pack("{ss ss ss ss}", "id", name, "kind",
+								check_kind(sources, assignment, name), "status",
+								consul_status_name(check->status), "output",
+								check->output ? check->output : ""));
 	}
 	return checks;
+}
+
+/* Sessions that consumers still have with a draining instance; -1 while none has answered. */
+static json_int_t sessions_of(const struct sources *sources, const struct instance_id *id)
+{
+	_cleanup_(freep) char *part = xasprintf("/ack/%s/", id->text);
+	json_int_t sessions = -1;
+
+	for (size_t i = 0; i < sources->hosts.n; i++) {
+		_cleanup_json_ json_t *ack = NULL;
+
+		if (!strstr(sources->hosts.v[i].key, part))
+			continue;
+		ack = json_loadb(sources->hosts.v[i].value, sources->hosts.v[i].len, 0, NULL);
+		sessions = (sessions < 0 ? 0 : sessions) + json_integer_value(json_object_get(ack, "sessions"));
+	}
+	return sessions;
 }
 
 static json_t *ports_json(const struct consul_service *entry, const json_t *assigned)
@@ -165,11 +204,11 @@ static json_t *node_json(const struct sources *sources, const struct consul_kv *
 	_cleanup_json_ json_t *state = key_json(&sources->hosts, state_key, NULL);
 	const struct consul_service *entry = in_catalog(sources, host, id);
 	const json_t *body = json_object_get(assignment, "body");
-	json_t *node = json_pack("{ss sI ss ss ss so so sb}", "node", id->node, "gen", (json_int_t)id->gen, "host",
-				 host, "health", health_name(entry), "address",
-				 entry && consul_service_address(entry) ? consul_service_address(entry) : "", "ports",
-				 ports_json(entry, json_object_get(body, "ports")), "checks", checks_json(entry),
-				 "connected", (int)!is_disconnected(sources, id));
+	json_t *node = json_pack(
+	    "{ss sI ss ss ss so so sb}", "node", id->node, "gen", (json_int_t)id->gen, "host", host, "health",
+	    health_name(entry), "address", entry && consul_service_address(entry) ? consul_service_address(entry) : "",
+	    "ports", ports_json(entry, json_object_get(body, "ports")), "checks",
+	    checks_json(sources, entry, assignment), "connected", (int)!is_disconnected(sources, id));
 	static const char *const of_assignment[] = { "desired", "revision", "fingerprint" };
 	static const char *const of_state[] = { "state", "why", "log", "since" };
 
@@ -178,6 +217,8 @@ static json_t *node_json(const struct sources *sources, const struct consul_kv *
 	for (size_t i = 0; i < ARRAY_SIZE(of_state); i++)
 		if (json_object_get(state, of_state[i]))
 			json_object_set(node, of_state[i], json_object_get(state, of_state[i]));
+	if (sessions_of(sources, id) >= 0)
+		json_object_set_new(node, "sessions", json_integer(sessions_of(sources, id)));
 	if (!json_object_get(node, "state"))
 		json_object_set_new(node, "state", json_string("none"));
 	json_object_set(node, "recipe", json_object_get(body, "recipe"));

@@ -345,6 +345,20 @@ static void report(struct instance *instance, const struct converge_view *view)
 	instance->has_state = true;
 }
 
+void instance_take_state(struct instance *instance, const char *value)
+{
+	_cleanup_json_ json_t *state = NULL;
+
+	instance->explained = instance->has_state = true;
+	if (instance->reported)
+		return;
+	state = json_loads(value, 0, NULL);
+	if (!json_is_object(state))
+		return;
+	json_object_del(state, "since");
+	instance->reported = json_canonical(state);
+}
+
 static void forget(struct instance *instance)
 {
 	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/state/%s", instance->agent->env.host, instance->id.text);

@@ -64,6 +64,8 @@ void instance_observe(struct instance *instance, const struct runtime_node *node
 void instance_died(struct instance *instance, int exit_code);
 /* A component that it is connected to changed: routes first, files after. */
 void instance_link_changed(struct instance *instance);
+/* Its state key as Consul has it: an agent that was restarted does not say again what it said before. */
+void instance_take_state(struct instance *instance, const char *value);
 /* Looks at it and begins the next step, if any. Frees it when nothing of it is left. */
 void instance_step(struct instance *instance);
 void instances_step_all(struct agent *agent);
