@@ -2,9 +2,11 @@
 #include "agent/agent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -33,6 +35,7 @@ struct program {
 	struct leader *leader;
 	struct api *api;
 	char *host, *address, *run_dir, *state_dir, *token;
+	int lock_fd; /* on the state directory: one agent at a time */
 };
 
 static int read_token(struct program *program, const char *path, struct err *err)
@@ -50,6 +53,29 @@ static int read_token(struct program *program, const char *path, struct err *err
 		return r;
 	program->token = buf_take(&text);
 	program->token[strcspn(program->token, "\r\n \t")] = '\0';
+	return 0;
+}
+
+/* A predecessor that was killed may have left a program that still holds its lock for a moment. */
+static int lock_state(struct program *program, struct err *err)
+{
+	_cleanup_(freep) char *path = fs_join(program->state_dir, "agent.lock");
+	struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+	int tries = 50;
+
+	program->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (program->lock_fd < 0)
+		return err_errno(err, errno, _("Cannot write %s"), path);
+	while (flock(program->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return err_errno(err, errno, _("Cannot lock %s"), path);
+		if (!--tries)
+			return err_set(err, EBUSY,
+				       _("Another agent works with %s; stop it first, or give this one another "
+					 "--state-dir"),
+				       program->state_dir);
+		nanosleep(&pause, NULL);
+	}
 	return 0;
 }
 
@@ -131,6 +157,8 @@ static int prepare(struct program *program, const struct agent_options *options,
 		return err_set(err, EINVAL, _("The socket and the state directory must be absolute paths"));
 	store = fs_join(program->state_dir, "store");
 	r = fs_mkdirs(program->state_dir, 0755, err);
+	if (r == 0)
+		r = lock_state(program, err);
 	if (r == 0)
 		r = node_secrets_prepare(program->run_dir, err);
 	if (r == 0)
@@ -263,11 +291,12 @@ static void release(struct program *program)
 	if (program->token)
 		explicit_bzero(program->token, strlen(program->token));
 	free(program->token);
+	closep(&program->lock_fd);
 }
 
 int agent_main(const struct agent_options *options)
 {
-	_cleanup_(release) struct program program = { 0 };
+	_cleanup_(release) struct program program = { .lock_fd = -1 };
 	_cleanup_err_ struct err err = ERR_INIT;
 	int r;
 

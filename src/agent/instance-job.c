@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/collect.h"
 #include "agent/node-image.h"
 #include "agent/node-launch.h"
 #include "base/clock.h"
@@ -147,6 +148,7 @@ static void succeeded(struct instance *instance, struct job *job)
 	case CONVERGE_REMOVE:
 		instance->container = CONTAINER_NONE;
 		runtime_node_release(&instance->node);
+		collect_images(instance->agent);
 		break;
 	case CONVERGE_NOTHING:
 	case CONVERGE_FORGET:

@@ -91,8 +91,12 @@ int image_build(struct image_store *store, const struct image_recipe *recipe, in
 /* Makes the base system of a suite anew, with the mirror's present packages (its images are then built again when they
  * are next asked for). A base is made once and never renewed unasked. */
 int image_base_renew(struct image_store *store, const char *suite, int log_fd, int64_t timeout_ms, struct err *err);
-/* Removes bundles that are not in `keep` and the images, layers, bases and left-overs that none of `keep` needs. -EBUSY
- * while something is built or stored: try later. */
-int image_collect(struct image_store *store, const struct strv *keep, struct err *err);
+/*
+ * Removes bundles that are not in `keep` and the images, layers, bases and left-overs that none of `keep` needs. What
+ * came into the store less than `young_ms` ago stays, as its use may be about to begin. `ret_images` (may be NULL) gets
+ * the ids of the images that stay. -EBUSY while something is built or stored: try later.
+ */
+int image_collect(struct image_store *store, const struct strv *keep, int64_t young_ms, struct strv *ret_images,
+		  struct err *err);
 
 #endif

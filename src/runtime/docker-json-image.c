@@ -53,6 +53,26 @@ int docker_decode_images(const char *json, size_t len, struct strv *ids, struct 
 	return 0;
 }
 
+int docker_decode_image_names(const char *json, size_t len, struct strv *names, struct err *err)
+{
+	json_auto_t *root = NULL;
+	const json_t *image, *name;
+	size_t i, j;
+	int r = docker_parse(json, len, JSON_ARRAY, "its images", &root, err);
+
+	if (r < 0)
+		return r;
+	json_array_foreach(root, i, image)
+	{
+		json_array_foreach(json_object_get(image, "RepoTags"), j, name)
+		{
+			if (json_is_string(name))
+				strv_add(names, json_string_value(name));
+		}
+	}
+	return 0;
+}
+
 /*
  * Entrypoint, Cmd, Volumes, Healthcheck and exposed ports are not inherited: the node's argv is given in full, its
  * volumes and checks are the recipe's, and an anonymous volume would outlive the node unseen.
