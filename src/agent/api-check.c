@@ -87,7 +87,7 @@ static void list_checks(void *data, const json_t *node)
 	json_array_append_new(listing->checks,
 			      json_pack("{sO ss ss ss ss ss sb}", "node", json_object_get(node, "node"), "id",
 					"registered", "name", "registered", "kind", "ttl", "status", "unknown",
-					"output", "The node is not registered in Consul (yet).", "added", 0));
+					"output", _("The node is not registered in Consul (yet)."), "added", 0));
 }
 
 static int get_checks(struct api_call *call, struct err *err)

@@ -238,7 +238,7 @@ void instance_report_death(struct instance *instance, int exit_code)
 	_cleanup_(freep) char *path = xasprintf("/v1/agent/check/update/%s:running", instance->id.catalog_id);
 	_cleanup_json_ json_t *body = NULL;
 	_cleanup_(freep) char *text = NULL,
-			      *output = xasprintf("The main process ended with exit status %d.", exit_code);
+			      *output = xasprintf(_("The main process ended with exit status %d."), exit_code);
 	struct http_request request = { .method = "PUT", .path = path };
 
 	if (!instance->registered)
