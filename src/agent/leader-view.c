@@ -330,7 +330,7 @@ static void health_table(const struct consul_checks *checks, struct health_table
 	for (size_t i = 0; i < checks->n; i++) {
 		const struct consul_check *check = &checks->v[i];
 
-		if (!check->service_id && strcmp(check->id, "serfHealth"))
+		if (!check->node || (!check->service_id && strcmp(check->id, "serfHealth")))
 			continue;
 		ret->rows = grow_array(ret->rows, ret->n, &ret->cap, sizeof(*ret->rows));
 		ret->rows[ret->n].health = health_of(check);
@@ -366,11 +366,12 @@ static void read_health(const struct leader_sources *from, const struct health_t
 {
 	for (size_t i = 0; i < view->n_hosts; i++) {
 		struct plan_host *host = &view->hosts[i];
+		int64_t so_ms;
 
 		host->alive = look_up(table, host->name) == PLAN_PASSING;
-		host->dead_ms = remember(from->memory, host->name, host->alive, from->monotonic_ms);
-		if (host->alive)
-			host->dead_ms = 0;
+		so_ms = remember(from->memory, host->name, host->alive, from->monotonic_ms);
+		host->alive_ms = host->alive ? so_ms : 0;
+		host->dead_ms = host->alive ? 0 : so_ms;
 	}
 	for (size_t i = 0; i < view->n_instances; i++) {
 		struct plan_instance *instance = &view->instances[i];
