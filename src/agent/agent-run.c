@@ -98,11 +98,22 @@ static int on_look_again(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
-static void look_done(void *data)
+static void look_free(struct look *job)
+{
+	runtime_nodes_free(job->nodes, job->n);
+	err_release(&job->err);
+	free(job);
+}
+
+static void look_done(void *data, bool dropped)
 {
 	struct look *job = data;
 	struct agent *agent = job->agent;
 
+	if (dropped) {
+		look_free(job);
+		return;
+	}
 	agent->looking = false;
 	if (job->r < 0) {
 		log_warning("The runtime cannot be asked what runs: %s", err_text(&job->err));
@@ -111,9 +122,7 @@ static void look_done(void *data)
 						   on_look_again, agent);
 	} else
 		looked(job);
-	runtime_nodes_free(job->nodes, job->n);
-	err_release(&job->err);
-	free(job);
+	look_free(job);
 	if (agent->look_again) {
 		agent->look_again = false;
 		agent_look_at_runtime(agent);
@@ -168,7 +177,9 @@ struct catalog_look {
 	struct err err;
 };
 
-static void look_at_catalog(void *data)
+static void look_at_catalog(struct agent *agent);
+
+static void read_catalog(void *data)
 {
 	struct catalog_look *job = data;
 
@@ -191,14 +202,27 @@ static void find_ghosts(struct agent *agent, const struct consul_services *servi
 	}
 }
 
-static void catalog_looked(void *data)
+static int on_catalog_again(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+
+	(void)source, (void)usec;
+	agent->catalog_timer = sd_event_source_disable_unref(agent->catalog_timer);
+	look_at_catalog(agent);
+	return 0;
+}
+
+static void catalog_looked(void *data, bool dropped)
 {
 	struct catalog_look *job = data;
 	struct agent *agent = job->agent;
 
-	if (job->r < 0)
+	if (!dropped && job->r < 0) {
 		log_debug("The local catalog cannot be read: %s", err_text(&job->err));
-	else {
+		if (!agent->catalog_timer)
+			sd_event_add_time_relative(agent->event, &agent->catalog_timer, CLOCK_MONOTONIC, 1000000, 0,
+						   on_catalog_again, agent);
+	} else if (!dropped) {
 		agent->catalog_known = true;
 		find_ghosts(agent, &job->services);
 		instances_observe_catalog(agent, &job->services);
@@ -209,16 +233,21 @@ static void catalog_looked(void *data)
 	free(job);
 }
 
-static void consul_is_back(struct agent *agent)
+static void look_at_catalog(struct agent *agent)
 {
 	struct catalog_look *job = xcalloc(1, sizeof(*job));
 
+	job->agent = agent;
+	pool_submit(agent->pool, read_catalog, catalog_looked, job);
+}
+
+static void consul_is_back(struct agent *agent)
+{
 	if (agent->consul_away)
 		log_info("Consul is back.");
 	agent->consul_away = false;
 	kv_level_retry(agent->kv);
-	job->agent = agent;
-	pool_submit(agent->pool, look_at_catalog, catalog_looked, job);
+	look_at_catalog(agent);
 }
 
 static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)

@@ -29,7 +29,7 @@ struct agent {
 	bool runtime_listed;      /* the runtime has told once what it has */
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	bool assignments_known, catalog_known;
-	sd_event_source *retry_timer, *look_timer;
+	sd_event_source *retry_timer, *look_timer, *catalog_timer;
 };
 
 /* Asks the runtime anew what it has; one question at a time. */

@@ -251,6 +251,7 @@ static void release(struct program *program)
 	http_loop_free(agent->loop);
 	sd_event_source_disable_unref(agent->retry_timer);
 	sd_event_source_disable_unref(agent->look_timer);
+	sd_event_source_disable_unref(agent->catalog_timer);
 	sd_event_unref(agent->event);
 	consul_free(agent->env.consul);
 	runtime_free(agent->env.runtime);

@@ -181,12 +181,16 @@ static void failed(struct instance *instance, struct job *job)
 	agent_look_at_runtime(instance->agent);
 }
 
-static void done(void *data)
+static void done(void *data, bool dropped)
 {
 	struct job *job = data;
 	struct instance *instance = job->instance;
 
 	instance->busy = false;
+	if (dropped) {
+		job_free(job);
+		return;
+	}
 	if (job->r < 0)
 		failed(instance, job);
 	else
