@@ -40,6 +40,7 @@ void agent_plan_retry(struct agent *agent)
 
 struct look {
 	struct agent *agent;
+	uint64_t number;
 	struct runtime_node *nodes;
 	size_t n;
 	int r;
@@ -79,8 +80,9 @@ static void looked(struct look *job)
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
 		bool was_running = instance->container == CONTAINER_RUNNING;
 
-		instance_observe(instance, node_of(job, instance));
-		if (was_running && instance->container == CONTAINER_EXITED) {
+		if (!instance_observe(instance, node_of(job, instance), job->number))
+			agent->look_again |= !instance->busy;
+		else if (was_running && instance->container == CONTAINER_EXITED) {
 			instance->container = CONTAINER_RUNNING; /* its event was missed */
 			instance_died(instance, instance->node.exit_code);
 		}
@@ -140,6 +142,7 @@ void agent_look_at_runtime(struct agent *agent)
 	agent->looking = true;
 	job = xcalloc(1, sizeof(*job));
 	job->agent = agent;
+	job->number = ++agent->looks;
 	pool_submit(agent->pool, look, look_done, job);
 }
 
@@ -247,6 +250,9 @@ static void consul_is_back(struct agent *agent)
 		log_info("Consul is back.");
 	agent->consul_away = false;
 	kv_level_retry(agent->kv);
+	/* A Consul that was restored from a snapshot has forgotten what was said since. */
+	for (struct instance *instance = agent->instances; instance; instance = instance->next)
+		instance->report_again = true;
 	look_at_catalog(agent);
 }
 
@@ -255,7 +261,7 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", agent->env.host);
 
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
-		instance->mentioned = false;
+		instance->mentioned = instance->explained = false;
 	for (size_t i = 0; i < kvs->n; i++) {
 		const char *key = kvs->v[i].key + strlen(prefix);
 		struct instance *instance;
@@ -308,11 +314,14 @@ void agent_on_service_keys(void *data, const json_t *value, uint64_t index, cons
 	if (err || consul_decode_kvs(value, &kvs, NULL) < 0)
 		return;
 	added_checks_read(&kvs, &agent->added);
+	agent->added_known = true;
 	step_all(agent);
 }
 
-void agent_on_link(void *data, const char *service, const char *component)
+void agent_on_link(void *data, const char *link_service, const char *link_component)
 {
+	/* The link ends with its last user, which may be gone after its step. */
+	_cleanup_(freep) char *service = xstrdup(link_service), *component = xstrdup(link_component);
 	struct agent *agent = data;
 
 	for (struct instance *instance = agent->instances, *next; instance; instance = next) {

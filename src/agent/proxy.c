@@ -271,8 +271,12 @@ void proxy_update(struct instance *instance)
 
 	if (instance->container != CONTAINER_RUNNING || !instance->spec || !instance->assignment)
 		return;
+	if (!instance->learned)
+		return;
 	if (!instance->proxy_socket) {
-		acks_by_templates(instance);
+		/* Only what it was configured without has been taken out. */
+		if (instance_is_configured(instance))
+			acks_by_templates(instance);
 		return;
 	}
 	proxy = proxy_of(instance);
