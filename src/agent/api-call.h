@@ -50,7 +50,7 @@ struct api_route {
 	const char
 	    *pattern; /* such as /v1/service/X/plan with a star for X: one '*', which matches any non-empty text */
 	api_handler handler;
-	bool json;        /* the body must be a JSON object */
+	bool json;        /* the body must be a JSON object; none is {} */
 	size_t most_body; /* 0: 1 MiB */
 };
 

@@ -113,11 +113,15 @@ static int status_of(int code)
 	case ESTALE:
 	case EEXIST:
 	case EBUSY:
+	case ESRCH:
 		return MHD_HTTP_CONFLICT;
 	case EFBIG:
 		return MHD_HTTP_CONTENT_TOO_LARGE;
 	case EAGAIN:
 	case ECONNREFUSED:
+	case ECONNRESET:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
 	case ETIMEDOUT:
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
 	default:
@@ -145,12 +149,16 @@ static enum MHD_Result send_text(struct request *request, int status, const char
 			     MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY), type);
 }
 
-static enum MHD_Result send_error(struct request *request, int code, const char *sentence)
+static enum MHD_Result send_error(struct request *request, int status, int code, const char *sentence)
 {
-	_cleanup_json_ json_t *json = json_pack("{ss ss}", "error", sentence, "code", strerrorname_np(code));
-	_cleanup_(freep) char *text = json ? json_canonical(json) : xstrdup("{\"error\":\"\",\"code\":\"EIO\"}");
+	const char *name = strerrorname_np(code);
+	_cleanup_(freep) char *safe = xstrdup(sentence), *text = NULL;
+	_cleanup_json_ json_t *json = NULL;
 
-	return send_text(request, status_of(code), text, "application/json");
+	text_printable(safe, true); /* it may quote what was asked for, in whatever bytes */
+	json = json_pack("{ss ss}", "error", safe, "code", name ? name : "EIO");
+	text = json_canonical(json);
+	return send_text(request, status, text, "application/json");
 }
 
 static ssize_t on_stream(void *data, uint64_t position, char *to, size_t size)
@@ -230,27 +238,49 @@ static enum MHD_Result send_answer(struct request *request)
 	return send_text(request, call->status ? call->status : MHD_HTTP_OK, text, "application/json");
 }
 
-static enum MHD_Result answer(struct request *request)
+/* No body at all is an empty object. */
+static int read_json(struct api_call *call, struct err *err)
 {
-	struct api_call *call = &request->call;
-	_cleanup_err_ struct err err = ERR_INIT;
 	json_error_t where;
-	int r;
+
+	call->json = call->body.len ? json_loadb(buf_text(&call->body), call->body.len, JSON_REJECT_DUPLICATES, &where)
+				    : json_object();
+	if (!call->json)
+		return err_set(err, EINVAL, _("The request's body is no JSON, line %d column %d: %s"), where.line,
+			       where.column, where.text);
+	if (!json_is_object(call->json))
+		return err_set(err, EINVAL, _("The request's body must be a JSON object"));
+	return 0;
+}
+
+static int handle(struct request *request, struct err *err)
+{
+	int r = 0;
 
 	if (!request->route)
-		return request->known ? send_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "", NULL)
-				      : send_error(request, ENOENT, _("The agent's API has no such path."));
+		return err_set(err, ENOENT, _("The agent's API has no path %s; docs/api.md lists those that it has"),
+			       request->call.path);
 	if (request->too_large)
-		return send_error(request, EFBIG, _("The request is larger than the agent accepts."));
-	if (request->route->json) {
-		call->json = json_loadb(buf_text(&call->body), call->body.len, JSON_REJECT_DUPLICATES, &where);
-		if (!json_is_object(call->json))
-			return send_error(request, EINVAL, _("The request's body must be a JSON object."));
-	}
-	r = request->route->handler(call, &err);
-	if (r < 0)
-		return send_error(request, err.code ? err.code : -r, err_text(&err));
-	return send_answer(request);
+		return err_set(err, EFBIG, _("The request is larger than the agent accepts"));
+	if (request->route->json)
+		r = read_json(&request->call, err);
+	return r < 0 ? r : request->route->handler(&request->call, err);
+}
+
+static enum MHD_Result answer(struct request *request)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	int r;
+
+	if (!request->route && request->known)
+		return send_error(request, MHD_HTTP_METHOD_NOT_ALLOWED, EOPNOTSUPP,
+				  _("The agent's API does not have that method on this path; see docs/api.md"));
+	r = handle(request, &err);
+	if (r == 0)
+		return send_answer(request);
+	if (!err.code)
+		err_errno(&err, -r, _("The request cannot be answered"));
+	return send_error(request, status_of(err.code), err.code, err_text(&err));
 }
 
 static struct request *request_new(struct api *api, struct MHD_Connection *connection, const char *path,
@@ -308,6 +338,14 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 
 /* --- the socket --- */
 
+/* Two agents of one host would undo each other's work. */
+static bool somebody_listens(const struct sockaddr_un *address)
+{
+	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+}
+
 static int listen_on(const char *path, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -317,6 +355,8 @@ static int listen_on(const char *path, struct err *err)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return err_set(err, ENAMETOOLONG, _("The socket's path %s is too long"), path);
 	strcpy(address.sun_path, path);
+	if (somebody_listens(&address))
+		return err_set(err, EADDRINUSE, _("Another agent is at work on %s; stop it first"), path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_errno(err, errno, _("Cannot make the socket %s"), path);
