@@ -6,6 +6,7 @@
 #include "agent/acks.h"
 #include "agent/instance.h"
 #include "agent/proxy.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "consul/consul-decode.h"
@@ -316,6 +317,16 @@ void agent_on_service_keys(void *data, const json_t *value, uint64_t index, cons
 	added_checks_read(&kvs, &agent->added);
 	agent->added_known = true;
 	step_all(agent);
+}
+
+void agent_on_checks(void *data, const json_t *value, uint64_t index, const struct err *err)
+{
+	_cleanup_consul_checks_ struct consul_checks checks = { 0 };
+	struct agent *agent = data;
+
+	(void)index;
+	if (!err && consul_decode_checks(value, &checks, NULL) == 0)
+		check_times_update(agent->env.times, &checks, clock_realtime_ms());
 }
 
 void agent_on_link(void *data, const char *link_service, const char *link_component)
