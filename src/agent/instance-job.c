@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/collect.h"
+#include "agent/exec-checks.h"
 #include "agent/node-image.h"
 #include "agent/node-launch.h"
 #include "base/clock.h"
@@ -182,15 +183,23 @@ static void failed(struct instance *instance, struct job *job)
 		instance_succeeded(instance); /* nobody wants it any more: there is nothing to try again */
 	else
 		instance_failed(instance, err_text(&job->err), TAKE_PTR(job->log), 1000, final);
+	/* It may have been done in part: nobody may take it for stopped before the runtime has said so. */
+	if (job->step == CONVERGE_LAUNCH || job->step == CONVERGE_STOP || job->step == CONVERGE_REMOVE)
+		instance->container = CONTAINER_UNKNOWN;
 	agent_look_at_runtime(instance->agent);
 }
 
-static void done(void *data)
+static void done(void *data, bool dropped)
 {
 	struct job *job = data;
 	struct instance *instance = job->instance;
 
 	instance->busy = false;
+	instance->seen_after = instance->agent->looks;
+	if (dropped) {
+		job_free(job);
+		return;
+	}
 	if (job->r < 0)
 		failed(instance, job);
 	else
@@ -221,6 +230,8 @@ void instance_begin(struct instance *instance, enum converge_step step, json_t *
 	job->context = context ? json_deep_copy(context) : NULL;
 	job->container = xstrdup(instance->container == CONTAINER_NONE ? NULL : instance->node.id);
 	instance_registration(instance, &job->registration);
+	if (step == CONVERGE_DEREGISTER || step == CONVERGE_STOP || step == CONVERGE_REMOVE)
+		exec_checks_stop(instance->exec_checks);
 	instance->busy = true;
 	instance->doing = step;
 	pool_submit(instance->agent->pool, work, done, job);
