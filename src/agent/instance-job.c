@@ -96,11 +96,16 @@ static void work(void *data)
 		.env = job->env, .id = &job->id, .spec = job->spec, .context = job->context, .container = job->container
 	};
 
+	/* The last words of one that ended are read before it starts again. */
+	if (job->step == CONVERGE_LAUNCH && job->container)
+		job->log = node_log_tail(&node, LOG_LINES, LOG_MOST);
 	job->r = work_on(job, &node);
-	if (job->r >= 0)
-		return;
-	job->log = failure_log(job, &node);
-	text_printable(job->log, true);
+	if (job->r < 0) {
+		free(job->log);
+		job->log = failure_log(job, &node);
+	}
+	if (job->log)
+		text_printable(job->log, true);
 }
 
 static void launched(struct instance *instance, struct job *job)
@@ -111,6 +116,10 @@ static void launched(struct instance *instance, struct job *job)
 	instance->container = instance->node.state == RUNTIME_RUNNING ? CONTAINER_RUNNING : CONTAINER_EXITED;
 	instance->launched_ms = clock_monotonic_ms();
 	instance->proven = false;
+	if (instance->failures) {
+		free(instance->log);
+		instance->log = TAKE_PTR(job->log);
+	}
 	free(instance->files);
 	instance->files = json_fingerprint(job->context);
 	if (instance->container == CONTAINER_EXITED) {

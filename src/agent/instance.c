@@ -487,5 +487,13 @@ void instance_failed(struct instance *instance, const char *why, char *log, int6
 
 void instance_succeeded(struct instance *instance)
 {
+	_cleanup_(freep) char *log = TAKE_PTR(instance->log);
+	unsigned failures = instance->failures;
+
 	forgive(instance);
+	/* A node that ends again and again, but lives long enough to be registered in between, is no success. */
+	if (instance->container == CONTAINER_RUNNING && clock_monotonic_ms() - instance->launched_ms < STEADY_MS) {
+		instance->failures = failures;
+		instance->log = TAKE_PTR(log);
+	}
 }

@@ -99,6 +99,7 @@ second_agent() {
 }
 check "a second agent with the same state: it ends and says why" second_agent
 
+web_of tiny
 no_consul() {
 	stop_consul
 	up_fails 'Consul' || return 1
