@@ -30,11 +30,13 @@ struct agent {
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	bool assignments_known, catalog_known;
 	int64_t collected_ms;      /* when unused images were last taken away; 0: never */
-	sd_event_source *retry_timer, *look_timer;
+	sd_event_source *retry_timer, *look_timer, *rest_timer;
 };
 
 /* Asks the runtime anew what it has; one question at a time. */
 void agent_look_at_runtime(struct agent *agent);
+/* Something was done for an instance: gives memory back when nothing has been for a while. */
+void agent_rest_soon(struct agent *agent);
 /* Sets the timer for the next retry of an instance. */
 void agent_plan_retry(struct agent *agent);
 
