@@ -191,14 +191,17 @@ static void find_ghosts(struct agent *agent, const struct consul_services *servi
 	}
 }
 
+static void look_at_catalog_again(struct agent *agent);
+
 static void catalog_looked(void *data)
 {
 	struct catalog_look *job = data;
 	struct agent *agent = job->agent;
 
-	if (job->r < 0)
+	if (job->r < 0) {
 		log_debug("The local catalog cannot be read: %s", err_text(&job->err));
-	else {
+		look_at_catalog_again(agent);
+	} else {
 		agent->catalog_known = true;
 		find_ghosts(agent, &job->services);
 		instances_observe_catalog(agent, &job->services);
@@ -209,16 +212,39 @@ static void catalog_looked(void *data)
 	free(job);
 }
 
-static void consul_is_back(struct agent *agent)
+static void agent_look_at_catalog(struct agent *agent)
 {
 	struct catalog_look *job = xcalloc(1, sizeof(*job));
 
+	job->agent = agent;
+	pool_submit(agent->pool, look_at_catalog, catalog_looked, job);
+}
+
+static int on_catalog_again(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+
+	(void)source, (void)usec;
+	agent->catalog_timer = sd_event_source_disable_unref(agent->catalog_timer);
+	agent_look_at_catalog(agent);
+	return 0;
+}
+
+/* Nothing is registered anew until the catalog is known: a Consul that is just starting is asked until it answers. */
+static void look_at_catalog_again(struct agent *agent)
+{
+	if (!agent->catalog_timer)
+		sd_event_add_time_relative(agent->event, &agent->catalog_timer, CLOCK_MONOTONIC, 1000000, 0,
+					   on_catalog_again, agent);
+}
+
+static void consul_is_back(struct agent *agent)
+{
 	if (agent->consul_away)
 		log_info("Consul is back.");
 	agent->consul_away = false;
 	kv_level_retry(agent->kv);
-	job->agent = agent;
-	pool_submit(agent->pool, look_at_catalog, catalog_looked, job);
+	agent_look_at_catalog(agent);
 }
 
 /*
@@ -228,6 +254,7 @@ static void consul_is_back(struct agent *agent)
 static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", agent->env.host);
+	size_t forgotten = 0;
 
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
 		instance->mentioned = instance->explained = instance->has_state = false;
@@ -244,11 +271,17 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			instance_take_state(instance, kvs->v[i].value);
 	}
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
+		forgotten += instance->assignment && !instance->mentioned && !instance->explained &&
+			     instance->container == CONTAINER_RUNNING;
 		if (!instance->mentioned)
 			instance_assign(instance, NULL);
 		if (acks_observe(instance, kvs))
 			proxy_update(instance);
 	}
+	if (forgotten)
+		log_warning("Consul knows nothing any more of %zu nodes that run here: it seems to have lost its data. "
+			    "They run on; restore Consul's data, or run 'tepuy up' for their services.",
+			    forgotten);
 }
 
 void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const struct err *err)

@@ -30,7 +30,7 @@ struct agent {
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	bool assignments_known, catalog_known;
 	int64_t collected_ms;      /* when unused images were last taken away; 0: never */
-	sd_event_source *retry_timer, *look_timer;
+	sd_event_source *retry_timer, *look_timer, *catalog_timer;
 };
 
 /* Asks the runtime anew what it has; one question at a time. */

@@ -144,6 +144,27 @@ static void identify(struct program *program, const struct agent_options *option
 	keep_identity(program);
 }
 
+/* Docker may be starting, or be restarted just now. What is no matter of time is said at once. */
+static int open_runtime(struct program *program, const struct agent_options *options, struct err *err)
+{
+	struct timespec second = { .tv_sec = 1 };
+	bool told = false;
+
+	for (;;) {
+		_cleanup_err_ struct err why = ERR_INIT;
+		int r = runtime_open(options->runtime, options->runtime_endpoint, &program->agent.env.runtime, &why);
+
+		if (r == 0)
+			return 0;
+		if (r == -EINVAL)
+			return err_set(err, EINVAL, "%s", err_text(&why));
+		if (!told)
+			log_warning("Waiting for a runtime, without which no node can run: %s", err_text(&why));
+		told = true;
+		nanosleep(&second, NULL);
+	}
+}
+
 static int prepare(struct program *program, const struct agent_options *options, struct err *err)
 {
 	const char *socket = options->socket ? options->socket : "/run/tepuy/agent.sock";
@@ -166,7 +187,7 @@ static int prepare(struct program *program, const struct agent_options *options,
 	if (r == 0)
 		r = image_store_open(store, &env->store, err);
 	if (r == 0)
-		r = runtime_open(options->runtime, options->runtime_endpoint, &env->runtime, err);
+		r = open_runtime(program, options, err);
 	if (r < 0)
 		return r;
 	env->consul = consul_new(options->consul, program->token, NULL);
@@ -280,6 +301,7 @@ static void release(struct program *program)
 	http_loop_free(agent->loop);
 	sd_event_source_disable_unref(agent->retry_timer);
 	sd_event_source_disable_unref(agent->look_timer);
+	sd_event_source_disable_unref(agent->catalog_timer);
 	sd_event_unref(agent->event);
 	consul_free(agent->env.consul);
 	runtime_free(agent->env.runtime);

@@ -130,7 +130,7 @@ static json_t *checks_json(const struct sources *sources, const struct consul_se
 		const struct consul_check *check = &entry->checks.v[i];
 		const char *name = check->name ? check->name : check->id;
 
-		if (check->service_id)
+		if (check->service_id && !text_starts(check->id, "_")) /* maintenance is in `health` */
 			json_array_append_new(checks, json_pack("{ss ss ss ss}", "id", name, "kind",
 								check_kind(sources, assignment, name), "status",
 								consul_status_name(check->status), "output",

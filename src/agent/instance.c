@@ -391,8 +391,9 @@ void instance_step(struct instance *instance)
 	if (step != CONVERGE_NOTHING) {
 		log_debug("%s: %s", instance->id.text, converge_step_name(step));
 		instance_begin(instance, step, context);
-	} else if (!instance->assignment && instance->container == CONTAINER_NONE)
-		instance_free(instance);
+	} else if (!instance->assignment && instance->container == CONTAINER_NONE && !instance->has_state &&
+		   !instance->registered)
+		instance_free(instance); /* not while it only waits to try again to take away what is left of it */
 	else if (instance->container == CONTAINER_RUNNING && instance->registered) {
 		exec_checks_start(instance);
 		proxy_update(instance);
