@@ -273,7 +273,7 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			instance->mentioned = true;
 			instance_assign(instance, kvs->v[i].value);
 		} else if (text_starts(key, "state/") && (instance = instance_get(agent, key + strlen("state/"))))
-			instance->explained = instance->has_state = true;
+			instance_told(instance, kvs->v[i].value);
 	}
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
 		if (!instance->mentioned)

@@ -340,6 +340,22 @@ static void report(struct instance *instance, const struct converge_view *view)
 	instance->has_state = true;
 }
 
+/* An agent that was restarted takes up its own word: what is as it was is not written anew. */
+void instance_told(struct instance *instance, const char *state)
+{
+	_cleanup_json_ json_t *json = NULL;
+
+	instance->explained = instance->has_state = true;
+	if (instance->reported)
+		return;
+	json = json_loads(state, 0, NULL);
+	if (!json_is_object(json))
+		return;
+	instance->reported_ms = json_integer_value(json_object_get(json, "since"));
+	json_object_del(json, "since");
+	instance->reported = json_canonical(json);
+}
+
 static void forget(struct instance *instance)
 {
 	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/state/%s", instance->agent->env.host, instance->id.text);

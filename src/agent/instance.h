@@ -61,6 +61,8 @@ struct instance *instance_find(struct agent *agent, const char *text);
 
 /* A changed assignment (NULL: none). */
 void instance_assign(struct instance *instance, const char *assignment);
+/* Its state key as Consul has it. */
+void instance_told(struct instance *instance, const char *state);
 /*
  * What the runtime has of it (NULL: nothing), as look number `look` saw it. False: the look began before the last job
  * or event of the instance, so that it is not believed and another one is wanted.
