@@ -9,12 +9,15 @@ export DEBIAN_FRONTEND=noninteractive
 
 # shellcheck disable=SC2034 # used by its readers
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-began=$SECONDS
+# The start of the whole, also in the scripts that a script runs.
+export TEPUY_BEGAN=${TEPUY_BEGAN:-$EPOCHSECONDS}
 
 # say TEXT…: a line of progress with the time since the start.
 say()
 {
-	printf '%3d:%02d  %s\n' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$*"
+	local seconds=$((EPOCHSECONDS - TEPUY_BEGAN))
+
+	printf '%3d:%02d  %s\n' $((seconds / 60)) $((seconds % 60)) "$*"
 }
 
 # die TEXT…: a whole sentence that says what to do, and the end.

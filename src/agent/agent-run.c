@@ -257,9 +257,14 @@ static void consul_is_back(struct agent *agent)
 	look_at_catalog(agent);
 }
 
+/*
+ * What Consul does not mention at all is not explained, and nothing unexplained is removed: a Consul that lost its data
+ * must not take the nodes with it.
+ */
 static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", agent->env.host);
+	size_t forgotten = 0;
 
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
 		instance->mentioned = instance->explained = false;
@@ -273,14 +278,20 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			instance->mentioned = true;
 			instance_assign(instance, kvs->v[i].value);
 		} else if (text_starts(key, "state/") && (instance = instance_get(agent, key + strlen("state/"))))
-			instance_told(instance, kvs->v[i].value);
+			instance_take_state(instance, kvs->v[i].value);
 	}
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
+		forgotten += instance->assignment && !instance->mentioned && !instance->explained &&
+			     instance->container == CONTAINER_RUNNING;
 		if (!instance->mentioned)
 			instance_assign(instance, NULL);
 		if (acks_observe(instance, kvs))
 			proxy_update(instance);
 	}
+	if (forgotten)
+		log_warning("Consul knows nothing any more of %zu nodes that run here: it seems to have lost its data. "
+			    "They run on; restore Consul's data, or run 'tepuy up' for their services.",
+			    forgotten);
 }
 
 void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const struct err *err)

@@ -30,6 +30,7 @@ struct agent {
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	uint64_t looks;           /* begun so far */
 	bool assignments_known, catalog_known, added_known;
+	int64_t collected_ms;     /* when unused images were last taken away; 0: never */
 	sd_event_source *retry_timer, *look_timer, *catalog_timer;
 };
 

@@ -2,9 +2,11 @@
 #include "agent/agent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -33,6 +35,7 @@ struct program {
 	struct leader *leader;
 	struct api *api;
 	char *host, *address, *run_dir, *state_dir, *token;
+	int lock_fd; /* on the state directory: one agent at a time */
 };
 
 static int read_token(struct program *program, const char *path, struct err *err)
@@ -50,6 +53,29 @@ static int read_token(struct program *program, const char *path, struct err *err
 		return r;
 	program->token = buf_take(&text);
 	program->token[strcspn(program->token, "\r\n \t")] = '\0';
+	return 0;
+}
+
+/* A predecessor that was killed may have left a program that still holds its lock for a moment. */
+static int lock_state(struct program *program, struct err *err)
+{
+	_cleanup_(freep) char *path = fs_join(program->state_dir, "agent.lock");
+	struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+	int tries = 50;
+
+	program->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (program->lock_fd < 0)
+		return err_errno(err, errno, _("Cannot write %s"), path);
+	while (flock(program->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return err_errno(err, errno, _("Cannot lock %s"), path);
+		if (!--tries)
+			return err_set(err, EBUSY,
+				       _("Another agent works with %s; stop it first, or give this one another "
+					 "--state-dir"),
+				       program->state_dir);
+		nanosleep(&pause, NULL);
+	}
 	return 0;
 }
 
@@ -118,6 +144,27 @@ static void identify(struct program *program, const struct agent_options *option
 	keep_identity(program);
 }
 
+/* Docker may be starting, or be restarted just now. What is no matter of time is said at once. */
+static int open_runtime(struct program *program, const struct agent_options *options, struct err *err)
+{
+	struct timespec second = { .tv_sec = 1 };
+	bool told = false;
+
+	for (;;) {
+		_cleanup_err_ struct err why = ERR_INIT;
+		int r = runtime_open(options->runtime, options->runtime_endpoint, &program->agent.env.runtime, &why);
+
+		if (r == 0)
+			return 0;
+		if (r == -EINVAL)
+			return err_set(err, EINVAL, "%s", err_text(&why));
+		if (!told)
+			log_warning("Waiting for a runtime, without which no node can run: %s", err_text(&why));
+		told = true;
+		nanosleep(&second, NULL);
+	}
+}
+
 static int prepare(struct program *program, const struct agent_options *options, struct err *err)
 {
 	const char *socket = options->socket ? options->socket : "/run/tepuy/agent.sock";
@@ -132,13 +179,15 @@ static int prepare(struct program *program, const struct agent_options *options,
 	store = fs_join(program->state_dir, "store");
 	r = fs_mkdirs(program->state_dir, 0755, err);
 	if (r == 0)
+		r = lock_state(program, err);
+	if (r == 0)
 		r = node_secrets_prepare(program->run_dir, err);
 	if (r == 0)
 		r = read_token(program, options->consul_token_file, err);
 	if (r == 0)
 		r = image_store_open(store, &env->store, err);
 	if (r == 0)
-		r = runtime_open(options->runtime, options->runtime_endpoint, &env->runtime, err);
+		r = open_runtime(program, options, err);
 	if (r < 0)
 		return r;
 	env->consul = consul_new(options->consul, program->token, NULL);
@@ -190,15 +239,16 @@ static void tell_about_host(struct program *program)
 	kv_level_put(agent->kv, "tepuy/schema", "1");
 }
 
+/* Consistent reads: a server that has just been elected answers plain ones from a log that it is still replaying. */
 static int start_watches(struct program *program, struct err *err)
 {
 	struct agent *agent = &program->agent;
-	_cleanup_(freep) char *path = xasprintf("/v1/kv/tepuy/host/%s/?recurse", agent->env.host);
+	_cleanup_(freep) char *path = xasprintf("/v1/kv/tepuy/host/%s/?recurse&consistent", agent->env.host);
 	int r = consul_watch_new(agent->loop, agent->env.consul, path, agent_on_host_keys, agent, &program->host_watch,
 				 err);
 
 	if (r == 0)
-		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/tepuy/service/?recurse",
+		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/tepuy/service/?recurse&consistent",
 				     agent_on_service_keys, agent, &program->service_watch, err);
 	if (r == 0)
 		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/health/state/any", agent_on_checks, agent,
@@ -269,11 +319,12 @@ static void release(struct program *program)
 	if (program->token)
 		explicit_bzero(program->token, strlen(program->token));
 	free(program->token);
+	closep(&program->lock_fd);
 }
 
 int agent_main(const struct agent_options *options)
 {
-	_cleanup_(release) struct program program = { 0 };
+	_cleanup_(release) struct program program = { .lock_fd = -1 };
 	_cleanup_err_ struct err err = ERR_INIT;
 	int r;
 

@@ -67,6 +67,7 @@ static bool is_added(const struct listing *listing, const char *id)
 static void list_checks(void *data, const json_t *node)
 {
 	struct listing *listing = data;
+	const char *desired = json_string_value(json_object_get(node, "desired"));
 	json_t *checks = json_object_get(node, "checks"), *check;
 	size_t i;
 
@@ -80,12 +81,13 @@ static void list_checks(void *data, const json_t *node)
 		json_object_set_new(row, "added", json_boolean(is_added(listing, id)));
 		json_array_append_new(listing->checks, row);
 	}
-	if (json_array_size(checks))
+	/* What is only being prepared has no checks to have; what should run and has none is worth a line. */
+	if (json_array_size(checks) || (desired && strcmp(desired, "run")))
 		return;
 	json_array_append_new(listing->checks,
 			      json_pack("{sO ss ss ss ss sI ss sb}", "node", json_object_get(node, "node"), "id",
 					"registered", "name", "registered", "status", "unknown", "output",
-					"The node is not registered in Consul (yet).", "since", (json_int_t)0, "kind",
+					_("The node is not registered in Consul (yet)."), "since", (json_int_t)0, "kind",
 					"ttl", "added", 0));
 }
 

@@ -13,6 +13,7 @@
 #include "agent/instance-id.h"
 #include "base/fs.h"
 #include "base/i18n.h"
+#include "base/relay.h"
 #include "base/text.h"
 #include "model/canonical.h"
 
@@ -270,43 +271,12 @@ struct exec {
 	const _Atomic bool *stopping;
 };
 
-/* How often it is looked whether the agent ends. */
-#define TURN_MS 1000
-
-/* Copies what is there from one to the other: 0 at the end. */
-static int pump(int from, int to)
-{
-	char bytes[16384];
-	ssize_t n = read(from, bytes, sizeof(bytes));
-
-	if (n <= 0)
-		return 0;
-	return fs_write_all(to, bytes, (size_t)n) == 0;
-}
-
 static void exec_run(void *data, int fd, const void *early, size_t early_len)
 {
 	struct exec *exec = data;
-	int flags = fcntl(fd, F_GETFL);
-	struct pollfd fds[2] = { { .fd = fd, .events = POLLIN }, { .fd = exec->fd, .events = POLLIN } };
 
-	/* The server's sockets do not block; whoever reads slowly is to be waited for here. */
-	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
-		return;
-	if (early_len && fs_write_all(exec->fd, early, early_len) < 0)
-		return;
-	while (!*exec->stopping) {
-		int n = poll(fds, 2, TURN_MS);
-
-		if (n < 0 && errno != EINTR)
-			return;
-		if (n <= 0)
-			continue;
-		if (fds[1].revents && !pump(exec->fd, fd))
-			return;
-		if (fds[0].revents && !pump(fd, exec->fd))
-			return; /* the caller is gone: the program is hung up */
-	}
+	/* When the caller goes away, closing the runtime's end hangs the program up. */
+	relay(fd, exec->fd, early, early_len, exec->stopping);
 }
 
 static void exec_free(void *data)

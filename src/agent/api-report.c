@@ -146,6 +146,23 @@ static json_t *checks_json(const struct sources *sources, const struct consul_se
 	return checks;
 }
 
+/* Sessions that consumers still have with a draining instance; -1 while none has answered. */
+static json_int_t sessions_of(const struct sources *sources, const struct instance_id *id)
+{
+	_cleanup_(freep) char *part = xasprintf("/ack/%s/", id->text);
+	json_int_t sessions = -1;
+
+	for (size_t i = 0; i < sources->hosts.n; i++) {
+		_cleanup_json_ json_t *ack = NULL;
+
+		if (!strstr(sources->hosts.v[i].key, part))
+			continue;
+		ack = json_loadb(sources->hosts.v[i].value, sources->hosts.v[i].len, 0, NULL);
+		sessions = (sessions < 0 ? 0 : sessions) + json_integer_value(json_object_get(ack, "sessions"));
+	}
+	return sessions;
+}
+
 static json_t *ports_json(const struct consul_service *entry, const json_t *assigned)
 {
 	json_t *ports = json_object(), *port;
@@ -208,6 +225,8 @@ static json_t *node_json(const struct sources *sources, const struct consul_kv *
 	for (size_t i = 0; i < ARRAY_SIZE(of_state); i++)
 		if (json_object_get(state, of_state[i]))
 			json_object_set(node, of_state[i], json_object_get(state, of_state[i]));
+	if (sessions_of(sources, id) >= 0)
+		json_object_set_new(node, "sessions", json_integer(sessions_of(sources, id)));
 	if (!json_object_get(node, "state"))
 		json_object_set_new(node, "state", json_string("none"));
 	json_object_set(node, "recipe", json_object_get(body, "recipe"));

@@ -119,27 +119,46 @@ static void drop_old_revisions(const struct node_env *env, const char *service, 
 	}
 }
 
+/* What the event says: who asked for what. */
+static char *event_sentence(const char *kind, const char *author, uint64_t revision)
+{
+	const char *who = author && *author ? author : _("somebody");
+
+	if (!strcmp(kind, "down"))
+		return xasprintf(_("%s takes the service down"), who);
+	if (!strcmp(kind, "rollback"))
+		return xasprintf(_("%s rolls back with revision %llu"), who, (unsigned long long)revision);
+	return xasprintf(_("%s wants revision %llu"), who, (unsigned long long)revision);
+}
+
+static char *event_value(const struct node_env *env, const char *kind, const json_t *spec, uint64_t revision,
+			 int64_t now)
+{
+	const char *author = json_string_value(json_object_get(spec, "author"));
+	_cleanup_(freep) char *sentence = event_sentence(kind, author, revision);
+	_cleanup_json_ json_t *event =
+	    json_pack("{sI ss ss ss ss sI}", "time", (json_int_t)now, "host", env->host, "kind", kind, "text", sentence,
+		      "by", author ? author : "", "revision", (json_int_t)revision);
+
+	return json_canonical(event);
+}
+
 static int write_revision(const struct node_env *env, const char *service, const struct present *present, json_t *spec,
 			  uint64_t index, const char *event, struct api_submitted *ret, struct err *err)
 {
 	uint64_t revision = present->revision + 1;
+	int64_t now = clock_realtime_ms();
 	_cleanup_(freep) char *text = NULL, *spec_key = xasprintf("tepuy/service/%s/spec", service);
 	_cleanup_(freep) char *revision_key =
 	    xasprintf("tepuy/revision/%s/%llu", service, (unsigned long long)revision);
-	_cleanup_(freep) char *event_key =
-	    xasprintf("tepuy/event/%s/%013lld-up", service, (long long)clock_realtime_ms());
-	_cleanup_(freep) char *event_text = NULL;
-	_cleanup_json_ json_t *row = NULL;
+	_cleanup_(freep) char *event_key = xasprintf("tepuy/event/%s/%013lld-%s", service, (long long)now, event);
+	_cleanup_(freep) char *event_text = event_value(env, event, spec, revision, now);
 	struct consul_op ops[3];
-	const char *author = json_string_value(json_object_get(spec, "author"));
 	int r;
 
 	json_object_set_new(spec, "revision", json_integer((json_int_t)revision));
-	json_object_set_new(spec, "time", json_integer(clock_realtime_ms()));
+	json_object_set_new(spec, "time", json_integer(now));
 	text = json_canonical(spec);
-	row = json_pack("{sI ss ss ss sI}", "time", (json_int_t)clock_realtime_ms(), "host", env->host, "kind", event,
-			"text", author ? author : "", "revision", (json_int_t)revision);
-	event_text = json_canonical(row);
 	ops[0] = (struct consul_op){
 		.verb = CONSUL_CAS, .key = spec_key, .value = text, .len = strlen(text), .index = index
 	};

@@ -17,6 +17,8 @@
 #include "model/canonical.h"
 
 #define MOST_BODY (1u << 20)
+/* A client that is silent for so long in the middle of its request, or between two, is sent away: it holds a thread. */
+#define SILENCE_SECONDS 30
 
 struct api {
 	const struct node_env *env;
@@ -240,6 +242,11 @@ static enum MHD_Result answer(struct request *request)
 	return send_error(request, status_of(err.code), err.code, err_text(&err));
 }
 
+static void limit_silence(struct MHD_Connection *connection, unsigned seconds)
+{
+	MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
 static struct request *request_new(struct api *api, struct MHD_Connection *connection, const char *path,
 				   const char *method)
 {
@@ -269,12 +276,15 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 	(void)version;
 	if (!request) {
 		*state = request_new(data, connection, path, method);
+		limit_silence(connection, SILENCE_SECONDS);
 		return MHD_YES;
 	}
 	request->call.path = path;
 	request->call.method = method;
-	if (!*upload_size)
+	if (!*upload_size) {
+		limit_silence(connection, 0); /* from here on it is we who may take long */
 		return answer(request);
+	}
 	most = request->route && request->route->most_body ? request->route->most_body : MOST_BODY;
 	if (request->call.body.len + *upload_size > most)
 		request->too_large = true;
@@ -287,10 +297,11 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 static void on_completed(void *data, struct MHD_Connection *connection, void **state,
 			 enum MHD_RequestTerminationCode code)
 {
-	(void)data, (void)connection, (void)code;
+	(void)data, (void)code;
 	if (*state)
 		request_free(*state);
 	*state = NULL;
+	limit_silence(connection, SILENCE_SECONDS);
 }
 
 /* --- the socket --- */
@@ -352,8 +363,9 @@ int api_start(const struct node_env *env, const char *path, const _Atomic bool *
 					   MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG,
 				       0, NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
 				       MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-				       MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_MOST, MHD_OPTION_THREAD_STACK_SIZE,
-				       (size_t)(512 * 1024), MHD_OPTION_END);
+				       MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_MOST, MHD_OPTION_CONNECTION_TIMEOUT,
+				       (unsigned)SILENCE_SECONDS, MHD_OPTION_THREAD_STACK_SIZE, (size_t)(512 * 1024),
+				       MHD_OPTION_END);
 	if (!api->daemon) {
 		close(fd);
 		free(api->path);

@@ -39,13 +39,14 @@ struct converge_view {
 	enum node_desired desired;
 	enum container container;
 	bool image_ready;
-	bool links_known; /* Consul has told of every component that it is connected to */
-	bool registered;  /* the local Consul agent has it */
-	bool level;       /* its registration is as wanted */
-	bool proven;      /* its checks passed once since it started, or Consul has taken over checking */
-	bool configured;  /* its files are those of the present links */
-	bool has_state;   /* its state key exists */
-	int64_t retry_ms; /* not before this time, after a failure; 0: at once */
+	bool volumes_held; /* another instance of this host runs with a volume of its */
+	bool links_known;  /* Consul has told of every component that it is connected to */
+	bool registered;   /* the local Consul agent has it */
+	bool level;        /* its registration is as wanted */
+	bool proven;       /* its checks passed once since it started, or Consul has taken over checking */
+	bool configured;   /* its files are those of the present links */
+	bool has_state;    /* its state key exists */
+	int64_t retry_ms;  /* not before this time, after a failure; 0: at once */
 	int64_t now_ms;
 };
 

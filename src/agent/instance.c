@@ -268,6 +268,36 @@ static bool is_level(const struct instance *instance)
 	return !strcmp(digest, instance->level);
 }
 
+static bool share_a_volume(const struct instance *a, const struct instance *b)
+{
+	if (!strcmp(a->id.service, b->id.service) && !strcmp(a->id.node, b->id.node))
+		return a->spec->n_volumes && b->spec->n_volumes;
+	for (size_t i = 0; i < a->spec->n_volumes; i++)
+		for (size_t j = 0; j < b->spec->n_volumes; j++)
+			if (*a->spec->volumes[i].path && !strcmp(a->spec->volumes[i].path, b->spec->volumes[j].path))
+				return true;
+	return false;
+}
+
+/*
+ * The leader never wants two writers of a volume; this is for when what Consul says is not to be trusted, as after a
+ * restore of an old snapshot. Unknown containers count when they are of the same node.
+ */
+static const struct instance *holder_of_volumes(const struct instance *instance)
+{
+	for (const struct instance *other = instance->agent->instances; other; other = other->next) {
+		bool runs = other->container == CONTAINER_RUNNING || other->doing == CONVERGE_LAUNCH;
+
+		if (other == instance || !runs || !instance->spec || !instance->spec->n_volumes)
+			continue;
+		if (other->spec ? share_a_volume(instance, other)
+				: !strcmp(instance->id.service, other->id.service) &&
+				      !strcmp(instance->id.node, other->id.node))
+			return other;
+	}
+	return NULL;
+}
+
 /* Without a context, a link is not known yet: the files stay as they are. */
 static bool has_files_of(const struct instance *instance, const json_t *context)
 {
@@ -291,6 +321,7 @@ static struct converge_view view_of(const struct instance *instance, const json_
 		.desired = instance->spec ? instance->spec->desired : NODE_STOP,
 		.container = instance->container,
 		.image_ready = instance->image_ready,
+		.volumes_held = holder_of_volumes(instance) != NULL,
 		.links_known = context != NULL,
 		.registered = instance->registered,
 		.level = is_level(instance),
@@ -340,20 +371,19 @@ static void report(struct instance *instance, const struct converge_view *view)
 	instance->has_state = true;
 }
 
-/* An agent that was restarted takes up its own word: what is as it was is not written anew. */
-void instance_told(struct instance *instance, const char *state)
+void instance_take_state(struct instance *instance, const char *value)
 {
-	_cleanup_json_ json_t *json = NULL;
+	_cleanup_json_ json_t *state = NULL;
 
 	instance->explained = instance->has_state = true;
 	if (instance->reported)
 		return;
-	json = json_loads(state, 0, NULL);
-	if (!json_is_object(json))
+	state = json_loads(value, 0, NULL);
+	if (!json_is_object(state))
 		return;
-	instance->reported_ms = json_integer_value(json_object_get(json, "since"));
-	json_object_del(json, "since");
-	instance->reported = json_canonical(json);
+	instance->reported_ms = json_integer_value(json_object_get(state, "since"));
+	json_object_del(state, "since");
+	instance->reported = json_canonical(state);
 }
 
 static void forget(struct instance *instance)
@@ -464,5 +494,13 @@ void instance_failed(struct instance *instance, const char *why, char *log, int6
 
 void instance_succeeded(struct instance *instance)
 {
+	_cleanup_(freep) char *log = TAKE_PTR(instance->log);
+	unsigned failures = instance->failures;
+
 	forgive(instance);
+	/* A node that ends again and again, but lives long enough to be registered in between, is no success. */
+	if (instance->container == CONTAINER_RUNNING && clock_monotonic_ms() - instance->launched_ms < STEADY_MS) {
+		instance->failures = failures;
+		instance->log = TAKE_PTR(log);
+	}
 }

@@ -61,8 +61,6 @@ struct instance *instance_find(struct agent *agent, const char *text);
 
 /* A changed assignment (NULL: none). */
 void instance_assign(struct instance *instance, const char *assignment);
-/* Its state key as Consul has it. */
-void instance_told(struct instance *instance, const char *state);
 /*
  * What the runtime has of it (NULL: nothing), as look number `look` saw it. False: the look began before the last job
  * or event of the instance, so that it is not believed and another one is wanted.
@@ -72,6 +70,8 @@ bool instance_observe(struct instance *instance, const struct runtime_node *node
 void instance_died(struct instance *instance, int exit_code);
 /* A component that it is connected to changed: routes first, files after. */
 void instance_link_changed(struct instance *instance);
+/* Its state key as Consul has it: an agent that was restarted does not say again what it said before. */
+void instance_take_state(struct instance *instance, const char *value);
 /* Looks at it and begins the next step, if any. Frees it when nothing of it is left. */
 void instance_step(struct instance *instance);
 void instances_step_all(struct agent *agent);

@@ -7,6 +7,7 @@
 #include "agent/leader-apply.h"
 #include "agent/leader-view.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "consul/consul-decode.h"
 #include "consul/consul-lock.h"
@@ -268,7 +269,7 @@ static void on_services(void *data, const json_t *value, uint64_t index, const s
 	leader->have_services = true;
 	/* Statuses are read before assignments, so that no status is newer than what is known of its nodes. */
 	if (!leader->hosts_watch)
-		watch(leader, "/v1/kv/tepuy/host/?recurse", on_hosts, &leader->hosts_watch);
+		watch(leader, "/v1/kv/tepuy/host/?recurse&consistent", on_hosts, &leader->hosts_watch);
 	plan_soon(leader);
 }
 
@@ -283,6 +284,38 @@ static void stop_watching(struct leader *leader)
 	leader->have_services = leader->have_hosts = leader->have_checks = false;
 }
 
+/*
+ * The session of this host's leadership is kept: an agent that is started after a kill -9 gives it back, where it would
+ * else wait up to half a minute for Consul to end it. The agent's lock on its state directory says that the holder is
+ * dead.
+ */
+static char *session_path(const struct agent *agent)
+{
+	return fs_join(agent->env.state_dir, "leader-session");
+}
+
+static void keep_session(const struct leader *leader)
+{
+	_cleanup_(freep) char *path = session_path(leader->agent);
+	const char *session = consul_lock_session(leader->lock);
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (session && fs_write(path, session, strlen(session), 0600, &err) < 0)
+		log_warning("%s", err_text(&err));
+}
+
+static char *kept_session(const struct agent *agent)
+{
+	_cleanup_(freep) char *path = session_path(agent);
+	struct buf text = { 0 };
+
+	if (fs_read(path, 256, &text, NULL) < 0 || !text.len) {
+		buf_release(&text);
+		return NULL;
+	}
+	return buf_take(&text);
+}
+
 static void on_lock(void *data, bool held, const struct err *err)
 {
 	struct leader *leader = data;
@@ -294,16 +327,18 @@ static void on_lock(void *data, bool held, const struct err *err)
 		return;
 	}
 	log_info("This host leads now.");
+	keep_session(leader);
 	/* What was seen as the leader of earlier says nothing of the time between. */
 	health_memory_free(leader->memory);
 	leader->memory = health_memory_new();
-	watch(leader, "/v1/kv/tepuy/service/?recurse", on_services, &leader->services_watch);
-	watch(leader, "/v1/health/state/any", on_checks, &leader->checks_watch);
+	watch(leader, "/v1/kv/tepuy/service/?recurse&consistent", on_services, &leader->services_watch);
+	watch(leader, "/v1/health/state/any?consistent", on_checks, &leader->checks_watch);
 }
 
 int leader_new(struct agent *agent, struct leader **ret, struct err *err)
 {
-	struct consul_lock_options options = { .key = "tepuy/leader", .value = agent->env.host };
+	_cleanup_(freep) char *previous = kept_session(agent);
+	struct consul_lock_options options = { .key = "tepuy/leader", .value = agent->env.host, .previous = previous };
 	struct leader *leader = xcalloc(1, sizeof(*leader));
 	int r;
 

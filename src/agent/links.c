@@ -178,7 +178,7 @@ static void on_change(void *data, const json_t *value, uint64_t index, const str
 
 static void start_watch(struct links *links, struct link *link)
 {
-	_cleanup_(freep) char *path = xasprintf("/v1/health/service/%s-%s", link->service, link->component);
+	_cleanup_(freep) char *path = xasprintf("/v1/health/service/%s-%s?consistent", link->service, link->component);
 	_cleanup_err_ struct err err = ERR_INIT;
 
 	if (consul_watch_new(links->loop, links->consul, path, on_change, link, &link->watch, &err) < 0)

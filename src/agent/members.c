@@ -31,7 +31,7 @@ enum member_health members_health(const struct consul_checks *checks, const char
 	}
 	if (ret_output)
 		*ret_output = output;
-	return maintenance && worst != MEMBER_CRITICAL ? MEMBER_MAINTENANCE : worst;
+	return maintenance ? MEMBER_MAINTENANCE : worst;
 }
 
 static const char *meta_of(const struct consul_service *service, const char *key)

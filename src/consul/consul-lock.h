@@ -20,13 +20,15 @@ struct consul_lock_options {
 	const char *value;     /* what the key says while it is held: the host's name */
 	int64_t ttl_ms;        /* 0: 15 s; Consul takes no less than 10 s */
 	int64_t lock_delay_ms; /* after a holder's session expired, how long nobody gets the key; 0: 1 s */
+	const char *previous;  /* session of a holder that is known to be dead, or NULL: its key is given back first */
 };
 
 /* Elected (`held`) or lost; then `err` says why, and the lock goes on competing. consul_lock_free is allowed in here.
  */
 typedef void (*consul_lock_fn)(void *data, bool held, const struct err *err);
 
-/* The options are copied; `consul` and the loop must outlive the lock. `fn` is called from the event loop. */
+/* The options are copied; `consul` and the loop must outlive the lock. `fn` is called from the event loop. Giving back
+ * blocks for at most a second when Consul does not answer. */
 int consul_lock_new(struct http_loop *loop, struct consul *consul, const struct consul_lock_options *options,
 		    consul_lock_fn fn, void *data, struct consul_lock **ret, struct err *err);
 /* Gives the key back (blocks for at most a second when Consul does not answer). `fn` is not called. NULL is fine. */

@@ -318,6 +318,22 @@ static int lock_sources(struct consul_lock *lock, struct err *err)
 	return consul_watch_new(lock->loop, lock->consul, path, on_key, lock, &lock->watch, err);
 }
 
+/* A key that loses its session gets a lock-delay, one that is released does not: so release first. */
+static void give_back(const struct consul_lock *lock, const char *session)
+{
+	_cleanup_(freep) char *id = http_encode(session), *query = xasprintf("release=%s", id);
+	_cleanup_(freep) char *release = consul_kv_path(lock->key, query);
+	_cleanup_(freep) char *destroy = xasprintf("/v1/session/destroy/%s", id);
+	const char *paths[] = { release, destroy };
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		_cleanup_(http_reply_release) struct http_reply reply = { 0 };
+		struct http_request request = { .method = "PUT", .path = paths[i], .timeout_ms = GIVE_BACK_MS / 2 };
+
+		consul_exchange(lock->consul, &request, &reply, NULL);
+	}
+}
+
 int consul_lock_new(struct http_loop *loop, struct consul *consul, const struct consul_lock_options *options,
 		    consul_lock_fn fn, void *data, struct consul_lock **ret, struct err *err)
 {
@@ -335,25 +351,11 @@ int consul_lock_new(struct http_loop *loop, struct consul *consul, const struct 
 	r = lock_sources(lock, err);
 	if (r < 0)
 		return r;
+	if (options->previous)
+		give_back(lock, options->previous);
 	create(lock);
 	*ret = TAKE_PTR(lock);
 	return 0;
-}
-
-/* A key that loses its session gets a lock-delay, one that is released does not: so release first. */
-static void give_back(struct consul_lock *lock)
-{
-	_cleanup_(freep) char *id = http_encode(lock->session), *query = xasprintf("release=%s", id);
-	_cleanup_(freep) char *release = consul_kv_path(lock->key, query);
-	_cleanup_(freep) char *destroy = xasprintf("/v1/session/destroy/%s", id);
-	const char *paths[] = { release, destroy };
-
-	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		_cleanup_(http_reply_release) struct http_reply reply = { 0 };
-		struct http_request request = { .method = "PUT", .path = paths[i], .timeout_ms = GIVE_BACK_MS / 2 };
-
-		consul_exchange(lock->consul, &request, &reply, NULL);
-	}
 }
 
 void consul_lock_free(struct consul_lock *lock)
@@ -369,7 +371,7 @@ void consul_lock_free(struct consul_lock *lock)
 	sd_event_source_disable_unref(lock->renew);
 	sd_event_source_disable_unref(lock->expiry);
 	if (lock->session)
-		give_back(lock);
+		give_back(lock, lock->session);
 	free(lock->session);
 	free(lock->key);
 	free(lock->value);

@@ -7,8 +7,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "base/text.h"
@@ -18,9 +20,11 @@
 
 struct collector {
 	struct image_store *store;
-	const struct strv *bundles; /* kept ones */
-	struct strv images;         /* keys of the kept ones */
-	struct strv layers;         /* of those images */
+	struct strv bundles; /* kept ones */
+	int64_t young_ms;
+	struct strv *ids;   /* of the kept images, or NULL: nobody asks */
+	struct strv images; /* keys of the kept ones */
+	struct strv layers; /* of those images */
 };
 
 static int list_kind(struct collector *c, const char *kind, struct strv *ret, struct err *err)
@@ -50,6 +54,23 @@ static bool base_is_present(struct collector *c, const json_t *record)
 	return same;
 }
 
+static bool is_young(const struct collector *c, const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && clock_realtime_ms() - (int64_t)st.st_mtim.tv_sec * 1000 < c->young_ms;
+}
+
+static void mark_young_bundles(struct collector *c, const struct strv *names)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		_cleanup_(freep) char *path = store_path(c->store, "bundles", names->v[i]);
+
+		if (is_young(c, path) && !strv_has(&c->bundles, names->v[i]))
+			strv_add(&c->bundles, names->v[i]);
+	}
+}
+
 static void mark_image(struct collector *c, const char *name)
 {
 	_cleanup_(freep) char *path = store_path(c->store, "images", name);
@@ -61,9 +82,11 @@ static void mark_image(struct collector *c, const char *name)
 	if (record_read(path, &record, NULL) < 0)
 		return;
 	bundle = json_string_value(json_object_get(record, "bundle"));
-	if (!bundle || !strv_has(c->bundles, bundle) || !base_is_present(c, record))
+	if (!bundle || !(strv_has(&c->bundles, bundle) || is_young(c, path)) || !base_is_present(c, record))
 		return;
 	strv_add(&c->images, name);
+	if (c->ids && json_string_value(json_object_get(record, "id")))
+		strv_add(c->ids, json_string_value(json_object_get(record, "id")));
 	json_array_foreach(json_object_get(record, "layers"), i, layer)
 	{
 		const char *sha256 = json_string_value(json_object_get(layer, "sha256"));
@@ -80,7 +103,7 @@ static bool keep_image(struct collector *c, const char *name)
 
 static bool keep_bundle(struct collector *c, const char *name)
 {
-	return strv_has(c->bundles, name);
+	return strv_has(&c->bundles, name);
 }
 
 static bool keep_layer(struct collector *c, const char *name)
@@ -161,20 +184,26 @@ static int sweep_all(struct collector *c, struct err *err)
 	return r;
 }
 
-int image_collect(struct image_store *store, const struct strv *keep, struct err *err)
+int image_collect(struct image_store *store, const struct strv *keep, int64_t young_ms, struct strv *ret_images,
+		  struct err *err)
 {
-	struct collector c = { .store = store, .bundles = keep };
+	struct collector c = { .store = store, .young_ms = young_ms, .ids = ret_images };
 	_cleanup_(closep) int lock = store_lock(store, STORE_EXCLUSIVE, err);
-	_cleanup_strv_ struct strv names = { 0 };
+	_cleanup_strv_ struct strv images = { 0 }, bundles = { 0 };
 	int r;
 
 	if (lock < 0)
 		return lock;
-	r = list_kind(&c, "images", &names, err);
-	for (size_t i = 0; r == 0 && i < names.n; i++)
-		mark_image(&c, names.v[i]);
+	strv_copy(&c.bundles, keep);
+	r = list_kind(&c, "bundles", &bundles, err);
+	if (r == 0)
+		r = list_kind(&c, "images", &images, err);
+	mark_young_bundles(&c, &bundles);
+	for (size_t i = 0; r == 0 && i < images.n; i++)
+		mark_image(&c, images.v[i]);
 	if (r == 0)
 		r = sweep_all(&c, err);
+	strv_release(&c.bundles);
 	strv_release(&c.images);
 	strv_release(&c.layers);
 	return r;

@@ -47,6 +47,8 @@ int bundle_pack(const char *dir, struct buf *to, char **ret_sha256, struct err *
 /* Takes a bundle into the store after checking its hash and unpacking it safely (-EBADMSG when it lies). Idempotent. */
 int bundle_store(struct image_store *store, const char *sha256, const void *tar, size_t len, struct err *err);
 bool bundle_present(struct image_store *store, const char *sha256);
+/* Holds what is in the store against its name. -EBADMSG: it was changed there, and is removed to be sent again. */
+int bundle_verify(struct image_store *store, const char *sha256, struct err *err);
 /* Directory with the unpacked recipe; -ENOENT. The caller owns the path. */
 int bundle_directory(struct image_store *store, const char *sha256, char **ret_dir, struct err *err);
 
@@ -91,8 +93,12 @@ int image_build(struct image_store *store, const struct image_recipe *recipe, in
 /* Makes the base system of a suite anew, with the mirror's present packages (its images are then built again when they
  * are next asked for). A base is made once and never renewed unasked. */
 int image_base_renew(struct image_store *store, const char *suite, int log_fd, int64_t timeout_ms, struct err *err);
-/* Removes bundles that are not in `keep` and the images, layers, bases and left-overs that none of `keep` needs. -EBUSY
- * while something is built or stored: try later. */
-int image_collect(struct image_store *store, const struct strv *keep, struct err *err);
+/*
+ * Removes bundles that are not in `keep` and the images, layers, bases and left-overs that none of `keep` needs. What
+ * came into the store less than `young_ms` ago stays, as its use may be about to begin. `ret_images` (may be NULL) gets
+ * the ids of the images that stay. -EBUSY while something is built or stored: try later.
+ */
+int image_collect(struct image_store *store, const struct strv *keep, int64_t young_ms, struct strv *ret_images,
+		  struct err *err);
 
 #endif

@@ -114,10 +114,9 @@ bool act_assign(struct work *work, const struct group *group, struct node *node,
 	action->fingerprint = xstrdup(group->want->fingerprint);
 	action->desired = desired;
 	action->since_ms = work->now_ms;
-	host->load++;
-	host->memory += group->want->memory;
+	lookup_add_load(work->lookup, host, group->want->memory);
 	if (work->lookup->counted == group)
-		host->same++;
+		++*place_same(work->lookup, host);
 	if (group->want->exclusive)
 		set_home(work, group->name, node->n, host->host->name);
 	return true;

@@ -107,11 +107,12 @@ static bool better(const struct unit *a, const struct unit *b)
 
 /*
  * What failed in an earlier deployment is not tried again: a new deployment makes a new instance. Nor does it become
- * good again by being taken out.
+ * good again by being taken out. Once a deployment is done, an instance that fails is its agent's matter.
  */
 static bool spent(const struct work *work, const struct unit *unit)
 {
-	if (unit->proven || unit->it->revision >= work->spec->revision)
+	if (unit->proven || unit->it->revision >= work->spec->revision || work->status.phase == PLAN_DONE ||
+	    work->status.phase == PLAN_ROLLED_BACK)
 		return false;
 	return unit->desired == PLAN_DRAIN || unit->desired == PLAN_STOP ||
 	       (unit->desired == PLAN_RUN && unit_answers(unit, PLAN_FAILED));

@@ -32,11 +32,12 @@ static bool is_new(const struct work *work, const struct unit *unit)
 	return unit->it->gen >= work->status.revision;
 }
 
+/* One that is healthy at its deadline becomes proven or ill soon: a leader that is new has not seen it for long yet. */
 static bool never_healthy(struct work *work, const struct group *group, const struct unit *unit)
 {
 	int64_t start_ms = unit->it->since_ms > work->status.since_ms ? unit->it->since_ms : work->status.since_ms;
 
-	return unit->desired == PLAN_RUN && unit->it->desired == PLAN_RUN && !unit->proven &&
+	return unit->desired == PLAN_RUN && unit->it->desired == PLAN_RUN && !unit->proven && !unit_healthy(unit) &&
 	       reached(work, since(work, start_ms), group->want->update.deadline_ms);
 }
 

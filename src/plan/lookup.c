@@ -53,6 +53,13 @@ static int compare_hosts(const void *a, const void *b)
 	return strcmp(((const struct place_host *)a)->host->name, ((const struct place_host *)b)->host->name);
 }
 
+static int compare_loads(const void *a, const void *b)
+{
+	const struct place_host *x = *(const struct place_host *const *)a, *y = *(const struct place_host *const *)b;
+
+	return x->load != y->load ? COMPARE(x->load, y->load) : strcmp(x->host->name, y->host->name);
+}
+
 /* Sorted pointers to the elements of an array. */
 static void *sorted(const void *array, size_t n, size_t size, int (*compare)(const void *, const void *))
 {
@@ -63,6 +70,34 @@ static void *sorted(const void *array, size_t n, size_t size, int (*compare)(con
 	if (n)
 		qsort(pointers, n, sizeof(*pointers), compare);
 	return pointers;
+}
+
+static void sort_loads(struct lookup *lookup)
+{
+	lookup->by_load = sorted(lookup->hosts, lookup->n_hosts, sizeof(*lookup->hosts), compare_loads);
+	for (size_t i = 0; i < lookup->n_hosts; i++)
+		lookup->by_load[i]->at = i;
+}
+
+/* Changes places with the last host of the same load, so that the order holds when its own is one higher. */
+void lookup_add_load(struct lookup *lookup, struct place_host *host, uint64_t memory)
+{
+	size_t low = host->at, high = lookup->n_hosts;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (lookup->by_load[middle]->load > host->load)
+			high = middle;
+		else
+			low = middle;
+	}
+	lookup->by_load[host->at] = lookup->by_load[low];
+	lookup->by_load[host->at]->at = host->at;
+	lookup->by_load[low] = host;
+	host->at = low;
+	host->load++;
+	host->memory += memory;
 }
 
 static void sort_hosts(struct lookup *lookup, const struct plan_view *view)
@@ -93,6 +128,7 @@ void lookup_init(struct lookup *lookup, const struct plan_view *view)
 	lookup->instances = sorted(view->instances, view->n_instances, sizeof(*view->instances), compare_instances);
 	lookup->acks = sorted(view->acks, view->n_acks, sizeof(*view->acks), compare_acks);
 	sort_hosts(lookup, view);
+	sort_loads(lookup);
 }
 
 void lookup_release(struct lookup *lookup)
@@ -101,6 +137,7 @@ void lookup_release(struct lookup *lookup)
 	free(lookup->instances);
 	free(lookup->acks);
 	free(lookup->hosts);
+	free(lookup->by_load);
 	*lookup = (struct lookup){ 0 };
 }
 

@@ -6,6 +6,8 @@
 
 #include "base/i18n.h"
 
+#define RETRY_MS 300000
+
 /* Assigns a new instance, or says what it waits for. Returns whether it was assigned. */
 bool assign_node(struct work *work, struct group *group, struct node *node, enum plan_desired desired)
 {
@@ -65,6 +67,12 @@ static bool passes(struct work *work, const struct plan_component *want, const s
 	       reached(work, health_for(work, unit), want->update.healthy_for_ms);
 }
 
+/* A node that was to move could not be prepared at its new place: nothing waits for it, so it is tried again. */
+static bool failed_long_ago(struct work *work, const struct unit *unit)
+{
+	return unit_answers(unit, PLAN_FAILED) && reached(work, since(work, unit->it->since_ms), RETRY_MS);
+}
+
 static void bring_in(struct work *work, struct group *group, struct node *node, enum roll_mode mode)
 {
 	struct unit *unit = node->current;
@@ -74,6 +82,8 @@ static void bring_in(struct work *work, struct group *group, struct node *node, 
 	case PLAN_PREPARE:
 		if (ready && may_start(work, group, node, mode))
 			act_desire(work, unit, PLAN_RUN);
+		else if (mode == ROLL_STEADY && failed_long_ago(work, unit))
+			act_unassign(work, unit); /* the next call makes another */
 		break;
 	case PLAN_RUN:
 		if (!unit->proven && passes(work, group->want, unit))

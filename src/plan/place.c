@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * On which host a new instance goes. An exclusive node stays where its data is; others stay on their host while it
- * fits, and else go where the fewest nodes of the component are, then the fewest of all, then the first by name.
+ * fits, and else go where the fewest nodes of the component are, then where the fewest of all are.
  */
 #include "plan/work.h"
 
@@ -46,11 +46,21 @@ static bool matches(const struct plan_host *host, const struct plan_place *place
 	       has_labels(host, &place->labels);
 }
 
-static bool usable(const struct place_host *host, const struct plan_component *want)
+/* How many instances of the counted group are on it. */
+unsigned *place_same(const struct lookup *lookup, struct place_host *host)
+{
+	if (host->epoch != lookup->epoch) {
+		host->epoch = lookup->epoch;
+		host->same = 0;
+	}
+	return &host->same;
+}
+
+static bool usable(const struct lookup *lookup, struct place_host *host, const struct plan_component *want)
 {
 	if (!host->host->alive || host->host->cordoned || host->host->drained)
 		return false;
-	if (want->fixed_ports && host->same)
+	if (want->fixed_ports && *place_same(lookup, host))
 		return false;
 	return !want->memory || !host->host->memory || host->memory + want->memory <= host->host->memory;
 }
@@ -61,7 +71,7 @@ static void add_node(struct work *work, const struct node *node, unsigned add)
 		struct place_host *host = lookup_host(work->lookup, node->units[i].it->host);
 
 		if (host && !node->units[i].gone)
-			host->same += add;
+			*place_same(work->lookup, host) += add;
 	}
 }
 
@@ -70,8 +80,8 @@ static void count_same(struct work *work, const struct group *group)
 {
 	if (work->lookup->counted == group)
 		return;
-	for (size_t i = 0; i < work->lookup->n_hosts; i++)
-		work->lookup->hosts[i].same = 0;
+	work->lookup->epoch++;
+	work->lookup->least_same = 0;
 	for (size_t i = 0; i < group->n_nodes; i++)
 		add_node(work, &group->nodes[i], 1);
 	work->lookup->counted = group;
@@ -104,31 +114,37 @@ static struct place_host *present_host(struct work *work, const struct group *gr
 		struct place_host *host =
 		    node->units[i].gone ? NULL : lookup_host(work->lookup, node->units[i].it->host);
 
-		if (host && matches(host->host, &group->want->place) && usable(host, group->want))
+		if (host && matches(host->host, &group->want->place) && usable(work->lookup, host, group->want))
 			return host;
 	}
 	return NULL;
 }
 
-static bool emptier(const struct place_host *a, const struct place_host *b)
-{
-	return !b || a->same < b->same || (a->same == b->same && a->load < b->load);
-}
-
+/*
+ * Goes through the hosts from the least loaded on, and ends at the first that has as few of the component as any can
+ * have: while nodes are placed that number only grows, so that a search of all hosts is rare.
+ */
 static struct place_host *emptiest(struct work *work, const struct group *group, bool *ret_some_match)
 {
+	struct lookup *lookup = work->lookup;
 	struct place_host *best = NULL;
 
 	*ret_some_match = false;
-	for (size_t i = 0; i < work->lookup->n_hosts; i++) {
-		struct place_host *host = &work->lookup->hosts[i];
+	for (size_t i = 0; i < lookup->n_hosts; i++) {
+		struct place_host *host = lookup->by_load[i];
 
 		if (!matches(host->host, &group->want->place))
 			continue;
 		*ret_some_match = true;
-		if (usable(host, group->want) && emptier(host, best))
+		if (!usable(lookup, host, group->want))
+			continue;
+		if (!best || *place_same(lookup, host) < best->same)
 			best = host;
+		if (best->same <= lookup->least_same)
+			return best;
 	}
+	if (best)
+		lookup->least_same = best->same;
 	return best;
 }
 

@@ -13,7 +13,9 @@ struct place_host {
 	const struct plan_host *host;
 	unsigned load;   /* instances on it, stopped ones too */
 	uint64_t memory; /* that they ask for */
-	unsigned same;   /* of the group in lookup.counted */
+	size_t at;       /* in lookup.by_load */
+	unsigned same;   /* instances of the group in lookup.counted; 0 while `epoch` is another one's */
+	unsigned epoch;
 };
 
 /* The view, sorted for look-up; made once a call. */
@@ -25,7 +27,9 @@ struct lookup {
 	struct place_host *hosts;               /* by name */
 	size_t n_hosts;
 	bool any_alive;
+	struct place_host **by_load; /* fewest instances first */
 	const struct group *counted; /* whose nodes are counted in hosts[].same */
+	unsigned epoch, least_same;  /* no host that fits has fewer of that group */
 };
 
 void lookup_init(struct lookup *lookup, const struct plan_view *view);
@@ -133,10 +137,13 @@ void group_count(struct work *work, struct group *group); /* fills healthy, need
 bool unit_drained(struct work *work, struct group *group, const struct unit *unit, int64_t deadline_ms);
 bool may_drain(struct work *work, struct group *group, const struct node *node, const struct unit *old);
 
+void lookup_add_load(struct lookup *lookup, struct place_host *host, uint64_t memory); /* one instance more on it */
+
 /* place.c: the host for a new instance, NULL with a sentence when none fits (ret_never: not even those that are dead)
  */
 struct place_host *place_node(struct work *work, const struct group *group, const struct node *node, char **ret_why,
 			      bool *ret_never);
+unsigned *place_same(const struct lookup *lookup, struct place_host *host);
 const char *home_of(const struct plan_status *status, const char *component, unsigned n);
 
 /* act.c: decisions become actions; false when the transaction is full */

@@ -24,6 +24,7 @@
 #define RESULT_MS 10000
 #define FLUSH_MS 30000
 #define STATUS_UNKNOWN 255
+#define END_OF_TRANSMISSION 4 /* ^D */
 
 static atomic_int n_sessions;
 
@@ -111,6 +112,9 @@ static int take_frame(struct session *session, const struct frame *frame)
 			buf_add(&session->to_docker, frame->bytes, frame->len);
 		return 0;
 	case FRAME_END_OF_INPUT:
+		/* A terminal is never closed from outside: its user says ^D. */
+		if (session->tty && !session->input_ended)
+			buf_addc(&session->to_docker, END_OF_TRANSMISSION);
 		session->input_ended = true;
 		return 0;
 	case FRAME_RESIZE:
@@ -165,8 +169,10 @@ static int send_input(struct session *session)
 		buf_consume(&session->to_docker, session->to_docker.len);
 		return 0;
 	}
+	/* With a terminal the Engine would take this as the end of the output, too. */
 	if (session->input_ended && !session->to_docker.len && !session->input_closed) {
-		shutdown(session->stream.fd, SHUT_WR);
+		if (!session->tty)
+			shutdown(session->stream.fd, SHUT_WR);
 		session->input_closed = true;
 	}
 	return 0;

@@ -16,6 +16,7 @@
 #include "runtime/tar.h"
 
 #define REPOSITORY "tepuy/image"
+#define OUR_IMAGES "/images/json?filters=%7B%22reference%22%3A%5B%22" REPOSITORY "%22%5D%7D"
 #define LOAD_MS (30 * 60 * 1000)
 #define MOST_KNOWN 256 /* images looked at for common layers */
 
@@ -83,9 +84,7 @@ static size_t count_known(const struct import *import)
 	_cleanup_strv_ struct strv ids = { 0 };
 	size_t most = import->base.layers.n;
 
-	if (docker_call(import->docker, "GET",
-			"/images/json?filters=%7B%22reference%22%3A%5B%22" REPOSITORY "%22%5D%7D", NULL, 0, &reply,
-			NULL) < 0 ||
+	if (docker_call(import->docker, "GET", OUR_IMAGES, NULL, 0, &reply, NULL) < 0 ||
 	    docker_decode_images(reply.body.data, reply.body.len, &ids, NULL) < 0)
 		return most;
 	for (size_t i = 0; i < ids.n && i < MOST_KNOWN && most < import->layers.n; i++) {
@@ -290,4 +289,24 @@ int docker_import(struct runtime *rt, const struct image *image, char **ret_ref,
 		return r;
 	*ret_ref = TAKE_PTR(import.ref);
 	return 0;
+}
+
+/* Docker itself refuses (409) to remove what a container uses, also a stopped one. */
+int docker_prune(struct runtime *rt, const struct strv *images, struct err *err)
+{
+	struct docker *docker = rt->priv;
+	_cleanup_(http_reply_release) struct http_reply reply = { 0 };
+	_cleanup_strv_ struct strv names = { 0 };
+	int r = docker_call(docker, "GET", OUR_IMAGES, NULL, 0, &reply, err);
+
+	if (r == 0)
+		r = docker_decode_image_names(reply.body.data, reply.body.len, &names, err);
+	for (size_t i = 0; r == 0 && i < names.n; i++) {
+		_cleanup_(http_reply_release) struct http_reply removed = { 0 };
+		_cleanup_(freep) char *path = xasprintf("/images/%s", names.v[i]);
+
+		if (text_starts(names.v[i], REPOSITORY ":") && !strv_has(images, names.v[i] + strlen(REPOSITORY ":")))
+			docker_call(docker, "DELETE", path, NULL, 0, &removed, NULL);
+	}
+	return r;
 }

@@ -76,6 +76,8 @@ struct docker_image {
 
 void docker_image_release(struct docker_image *image);
 int docker_decode_image(const char *json, size_t len, struct docker_image *ret, struct err *err);
+/* Appends the names ("tepuy/image:1f3a…") of GET /images/json. */
+int docker_decode_image_names(const char *json, size_t len, struct strv *names, struct err *err);
 /* Appends the ids of GET /images/json. */
 int docker_decode_images(const char *json, size_t len, struct strv *ids, struct err *err);
 /* The archive's two documents. `layers` are all diff ids; `base` (may be NULL) gives what is inherited. */

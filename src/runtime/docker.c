@@ -231,6 +231,7 @@ static const struct runtime_ops docker_ops = {
 	.probe = probe,
 	.list = list,
 	.import = docker_import,
+	.prune = docker_prune,
 	.create = create,
 	.start = start,
 	.stop = stop,

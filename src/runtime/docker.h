@@ -79,6 +79,7 @@ void docker_keep_said(struct buf *said, const char *bytes, size_t len);
 void docker_exec_signal(struct docker *docker, const char *exec_id, const char *id, int signal);
 
 /* Slots, in the files named after them. */
+int docker_prune(struct runtime *rt, const struct strv *images, struct err *err);
 int docker_import(struct runtime *rt, const struct image *image, char **ret_ref, struct err *err);
 int docker_exec(struct runtime *rt, const char *id, const struct runtime_exec *exec, struct buf *output,
 		struct err *err);

@@ -145,6 +145,8 @@ struct runtime_ops {
 		    runtime_log_fn fn, void *data, struct err *err);
 	/* Blocks and calls `fn` for each event until `stop_fd` becomes readable; reconnects by itself (RECONNECTED). */
 	int (*watch)(struct runtime *rt, int stop_fd, runtime_event_fn fn, void *data, struct err *err);
+	/* Forgets what import made of images other than these (their ids); what a node still uses stays. */
+	int (*prune)(struct runtime *rt, const struct strv *images, struct err *err);
 	/* Connects to a Unix socket inside the node; the caller closes *ret_fd. */
 	int (*dial)(struct runtime *rt, const char *id, const char *path, int *ret_fd, struct err *err);
 	void (*free)(void *priv);

@@ -95,7 +95,7 @@ check "the files have their owner" grep -Eq '^-rw-r--r-- 33/33 .* srv/site/index
 check "the text is there" grep -Eq '^-rwxr-xr-x 0/0 .* etc/tepuy-text$' "$TMP/web.list"
 check "the build steps ran" grep -Eq ' var/www/site -> /srv/site$' "$TMP/web.list"
 refuse "nothing of the mirror stays" \
-	grep -E ' (etc/apt/sources.list|etc/apt/(sources.list|auth.conf).d/.|var/lib/apt/lists/.|run/.|etc/resolv.conf)' \
+	grep -E ' (etc/apt/sources.list$|etc/apt/(sources.list|auth.conf).d/.|var/lib/apt/lists/.|run/.|etc/resolv.conf)' \
 	"$TMP/web.list" "$TMP/base.list"
 refuse "nothing of the builder stays" grep -E 'policy-rc.d|machine-id$|99mmdebstrap$.*apt|\.log$|pkgcache' "$TMP/web.list" \
 	"$TMP/base.list"

@@ -174,7 +174,7 @@ static int command(struct image_store *store, int argc, char **argv, struct err 
 	if (strcmp(argv[0], "collect") == 0) {
 		for (int i = 1; i < argc; i++)
 			strv_add(&keep, argv[i]);
-		return image_collect(store, &keep, err);
+		return image_collect(store, &keep, 0, NULL, err);
 	}
 	return err_set(err, EINVAL, "%s", usage);
 }

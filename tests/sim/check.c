@@ -150,7 +150,9 @@ static void check_stop(struct world *w, const struct plan_action *a, int slot)
 			least = w->kv.outs[i].deadline_ms;
 	if (r->desired != PLAN_DRAIN)
 		fail(w, "%s/%u is stopped without having been drained", a->component, a->n);
-	if (a->since_ms - r->since_ms >= least || !host_is_well(w, r->host))
+	/* The deadline of a disconnect that was withdrawn a moment ago counts as well. */
+	if (a->since_ms - r->since_ms >= least || !host_is_well(w, r->host) ||
+	    w->now < w->nodes[r->component][r->n].until)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
@@ -308,6 +310,23 @@ static void check_node(struct world *w, const struct sim_spec *spec, int at, uns
 		fail(w, "%s/%u does not serve though all is quiet", component_names[c], n);
 }
 
+/* What can move has left the hosts that are to be emptied, if there is another host. */
+static void check_emptied(struct world *w)
+{
+	bool somewhere = false;
+
+	for (int i = 0; i < w->n_hosts; i++)
+		somewhere |= !w->kv.host_drained[i];
+	for (int i = 0; somewhere && i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+
+		if (r->assigned && w->kv.host_drained[r->host] && !w->exclusive[r->component] &&
+		    !out_of(w, r->component, r->n))
+			fail(w, "%s/%u is still on %s, which is to be emptied", component_names[r->component], r->n,
+			     host_names[r->host]);
+	}
+}
+
 void check_settled(struct world *w)
 {
 	const struct sim_spec *spec = spec_in_work(w);
@@ -315,6 +334,7 @@ void check_settled(struct world *w)
 	check_outcome(w);
 	if (w->failure[0] || w->kv.phase == PLAN_GAVE_UP)
 		return;
+	check_emptied(w);
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 

@@ -146,6 +146,7 @@ static bool make_view(struct world *w, struct viewer *v)
 		v->hosts[v->view.n_hosts++] = (struct plan_host){ .name = borrowed(host_names[i]),
 								  .runtime = borrowed("docker"),
 								  .alive = kv->host_alive[i],
+								  .drained = kv->host_drained[i],
 								  .dead_ms = kv->host_alive[i] ? 0 : w->now - known,
 								  .alive_ms = kv->host_alive[i] ? w->now - known : 0 };
 	}
@@ -311,6 +312,10 @@ static void apply_status(struct world *w, const struct plan_status *status)
 {
 	struct kv *kv = &w->kv;
 
+	/* Consul does not count a write of the same value as a change. */
+	if (kv->phase == status->phase && kv->revision == status->revision && kv->good == status->good &&
+	    kv->step == status->step && kv->phase_since_ms == status->since_ms && kv->n_homes == status->n_homes)
+		return;
 	kv->phase = status->phase;
 	kv->revision = status->revision;
 	kv->good = status->good;

@@ -60,7 +60,6 @@ fail.c|work->status.phase != PLAN_ROLLING_BACK && |
 fail.c|unit_answers(unit, PLAN_FAILED) && unit->desired == PLAN_PREPARE|false
 fail.c|reached(work, since(work, start_ms), group->want->update.deadline_ms)|false
 phases.c|ready && !work->acted|!work->acted
-phases.c|drop_prepared(work, false);|
 phases.c|work->acted .. work->full .. extras_left(work)|false
 phases.c|if (!all_right(work))|if (false)
 act.c|unit->proven = false;|
@@ -70,7 +69,6 @@ node.c|!unit->proven && passes(work, group->want, unit)|!unit->proven
 node.c|if (unit && node->out)|if (false)
 next.c|spec->revision != work->status.revision|false
 place.c|host->host->cordoned .. host->host->drained|false
-place.c|want->fixed_ports && host->same|false
 facts.c|if (a->displaced != b->displaced)|if (false)
 END
 echo "$total mutants, $alive not caught"

@@ -175,6 +175,18 @@ static void connect(struct world *w)
 		}
 }
 
+static void drain_host(struct world *w)
+{
+	int host = (int)random_to(w, (uint64_t)w->n_hosts);
+
+	if (host == 0) /* one always stays open */
+		return;
+	w->kv.host_drained[host] = !w->kv.host_drained[host];
+	trace(w, "operator: host %s is %s", host_names[host],
+	      w->kv.host_drained[host] ? "to be emptied" : "open again");
+	touch(w);
+}
+
 void operator_step(struct world *w)
 {
 	w->next_operator = w->now + (chance(w, 3) ? between(w, 100, 5000) : between(w, 5000, 90000));
@@ -182,9 +194,12 @@ void operator_step(struct world *w)
 		w->next_operator = NEVER;
 	if (w->consul_down)
 		return;
-	switch (random_to(w, 10)) {
+	switch (random_to(w, 11)) {
 	case 0:
 		down(w);
+		break;
+	case 10:
+		drain_host(w);
 		break;
 	case 1:
 	case 2:
@@ -202,11 +217,20 @@ void operator_step(struct world *w)
 	}
 }
 
+/* A fault hits an instance: until the leader can know, its node may be taken for what it was. */
+static void excuse(struct world *w, int slot)
+{
+	struct node_record *node = &w->nodes[w->kv.records[slot].component][w->kv.records[slot].n];
+
+	node->excused = true;
+	node->until = w->now + 12000;
+}
+
 static void excuse_host(struct world *w, int host)
 {
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (w->actual[i].used && w->kv.records[i].host == host)
-			w->nodes[w->kv.records[i].component][w->kv.records[i].n].excused = true;
+			excuse(w, i);
 }
 
 /* What was under way is lost, or was done without a word. */
@@ -244,6 +268,7 @@ static void cut_host(struct world *w, int host)
 {
 	trace(w, "fault: host %s is cut off", host_names[host]);
 	w->hosts[host].cut = true;
+	excuse_host(w, host);
 	w->hosts[host].joined_at = w->now + (chance(w, 2) ? between(w, 1000, 10000) : between(w, 30000, 200000));
 	w->hosts[host].seen_at = w->now + between(w, 3000, 8000);
 }
@@ -256,7 +281,7 @@ static void hurt_instance(struct world *w)
 	if (slot < 0 || w->actual[slot].container != CONTAINER_RUNNING)
 		return;
 	r = &w->kv.records[slot];
-	w->nodes[r->component][r->n].excused = true;
+	excuse(w, slot);
 	if (chance(w, 2)) {
 		w->actual[slot].crashed_until = w->now + between(w, 500, 5000);
 		w->actual[slot].publish_at = w->now + 5;

@@ -70,7 +70,7 @@ struct kv {
 	char reason[160];
 	struct plan_home homes[HOMES_MAX]; /* names are not owned */
 	size_t n_homes;
-	bool host_alive[HOSTS_MAX];
+	bool host_alive[HOSTS_MAX], host_drained[HOSTS_MAX];
 	int64_t host_seen_at[HOSTS_MAX]; /* when that last changed */
 };
 

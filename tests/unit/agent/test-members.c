@@ -66,7 +66,8 @@ static void health_of_the_worst_check(void **state)
 		{ "[" ENTRY("1", "5", "critical", "") "]", MEMBER_CRITICAL, false },
 		{ "[" ENTRY("1", "5", "something new", "") "]", MEMBER_CRITICAL, false },
 		{ "[" ENTRY("1", "5", "passing", MAINTENANCE) "]", MEMBER_MAINTENANCE, false },
-		{ "[" ENTRY("1", "5", "critical", MAINTENANCE) "]", MEMBER_CRITICAL, false },
+		/* Otherwise nobody would answer for the drain of an ill node. */
+		{ "[" ENTRY("1", "5", "critical", MAINTENANCE) "]", MEMBER_MAINTENANCE, false },
 	};
 
 	(void)state;

@@ -417,7 +417,7 @@ static void what_is_kept_stays(void **state)
 	assert_int_equal(image_build(f->store, &recipe, -1, 0, &image, NULL), 0);
 	image_release(&image);
 	strv_add(&keep, f->bundle);
-	assert_int_equal(image_collect(f->store, &keep, NULL), 0);
+	assert_int_equal(image_collect(f->store, &keep, 0, NULL, NULL), 0);
 	assert_int_equal(image_find(f->store, &recipe, &image, NULL), 0);
 	assert_true(bundle_present(f->store, f->bundle));
 	image_release(&image);
@@ -431,9 +431,24 @@ static void what_is_not_kept_goes(void **state)
 	struct image image = { 0 };
 
 	assert_int_equal(image_build(f->store, &recipe, -1, 0, &image, NULL), 0);
-	assert_int_equal(image_collect(f->store, &keep, NULL), 0);
+	assert_int_equal(image_collect(f->store, &keep, 0, NULL, NULL), 0);
 	assert_int_equal(access(image.layers[0].path, F_OK), -1);
 	assert_false(bundle_present(f->store, f->bundle));
+	image_release(&image);
+}
+
+static void what_is_young_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct image_recipe recipe = external_recipe(f);
+	_cleanup_strv_ struct strv keep = { 0 }, ids = { 0 };
+	struct image image = { 0 };
+
+	assert_int_equal(image_build(f->store, &recipe, -1, 0, &image, NULL), 0);
+	assert_int_equal(image_collect(f->store, &keep, 60000, &ids, NULL), 0);
+	assert_true(bundle_present(f->store, f->bundle));
+	assert_int_equal(access(image.layers[0].path, F_OK), 0);
+	assert_true(strv_has(&ids, image.id));
 	image_release(&image);
 }
 
@@ -444,7 +459,7 @@ static void collecting_waits_for_no_builder(void **state)
 	_cleanup_(closep) int lock = store_lock(f->store, STORE_SHARED, NULL);
 
 	assert_true(lock >= 0);
-	assert_int_equal(image_collect(f->store, &keep, NULL), -EBUSY);
+	assert_int_equal(image_collect(f->store, &keep, 0, NULL, NULL), -EBUSY);
 	assert_true(bundle_present(f->store, f->bundle));
 }
 
@@ -504,6 +519,7 @@ int main(void)
 		test(a_file_that_is_no_archive_is_refused),
 		test(what_is_kept_stays),
 		test(what_is_not_kept_goes),
+		test(what_is_young_stays),
 		test(collecting_waits_for_no_builder),
 		test(a_killed_builders_work_is_swept),
 		test(a_living_builders_work_is_left_alone),

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Single decisions of plan_next; tests/sim proves what they add up to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "plan/plan.h"
+
+#define NOW 1000000
+
+static void add_host(struct plan_view *view, const char *name, const char *label)
+{
+	struct plan_host *host = plan_view_add_host(view);
+
+	host->name = xstrdup(name);
+	host->runtime = xstrdup("docker");
+	host->alive = true;
+	host->alive_ms = 600000;
+	if (label)
+		strv_add(&host->labels, label);
+}
+
+static struct plan_component *add_component(struct plan_spec *spec, const char *name, const char *fingerprint,
+					    unsigned nodes)
+{
+	struct plan_component *component;
+
+	spec->components = xreallocarray(spec->components, spec->n_components + 1, sizeof(*spec->components));
+	component = &spec->components[spec->n_components++];
+	*component = (struct plan_component){
+		.name = xstrdup(name),
+		.fingerprint = xstrdup(fingerprint),
+		.checks = xstrdup("checks"),
+		.nodes = nodes,
+		.update = { .parallel = 1, .healthy_for_ms = 3000, .deadline_ms = 60000, .rollback = true },
+	};
+	return component;
+}
+
+static void link_to(struct plan_component *component, const char *target, bool optional)
+{
+	component->links = xreallocarray(component->links, component->n_links + 1, sizeof(*component->links));
+	component->links[component->n_links++] = (struct plan_link){ xstrdup(target), xstrdup(target), optional };
+}
+
+static struct plan_spec *new_spec(uint64_t revision)
+{
+	struct plan_spec *spec = xcalloc(1, sizeof(*spec));
+
+	spec->service = xstrdup("portal");
+	spec->revision = revision;
+	return spec;
+}
+
+/* A view of one host and one service, whose wanted revision has nothing in it yet. */
+static struct plan_service *start_view(struct plan_view *view, enum plan_phase phase, uint64_t revision, uint64_t good)
+{
+	struct plan_service *service;
+
+	*view = (struct plan_view){ .now_ms = NOW };
+	add_host(view, "srv1", NULL);
+	service = plan_view_add_service(view);
+	service->name = xstrdup("portal");
+	service->spec = new_spec(revision);
+	service->status =
+	    (struct plan_status){ .phase = phase, .revision = revision, .good = good, .step = 7, .since_ms = NOW };
+	service->status_index = 70;
+	return service;
+}
+
+static struct plan_instance *add_instance(struct plan_view *view, const char *component, unsigned n, uint64_t gen,
+					  const char *fingerprint, enum plan_desired desired, enum plan_state state)
+{
+	struct plan_instance *it = plan_view_add_instance(view);
+
+	*it = (struct plan_instance){
+		.host = xstrdup("srv1"),
+		.service = xstrdup("portal"),
+		.component = xstrdup(component),
+		.n = n,
+		.gen = gen,
+		.index = gen * 100 + n,
+		.revision = gen,
+		.fingerprint = xstrdup(fingerprint),
+		.checks = xstrdup("checks"),
+		.desired = desired,
+		.since_ms = NOW - 50000,
+		.proven = desired != PLAN_PREPARE,
+		.state = state,
+		.answers_ms = NOW - 50000,
+		.health = state == PLAN_RUNNING ? PLAN_PASSING : PLAN_UNKNOWN,
+		.health_ms = 40000,
+	};
+	return it;
+}
+
+static void write_action(struct buf *text, const struct plan_action *a)
+{
+	switch (a->kind) {
+	case PLAN_ASSIGN:
+		buf_printf(text, "assign %s/%u.%llu %s %s\n", a->component, a->n, (unsigned long long)a->gen, a->host,
+			   plan_desired_name(a->desired));
+		break;
+	case PLAN_DESIRE:
+		buf_printf(text, "desire %s/%u.%llu %s%s\n", a->component, a->n, (unsigned long long)a->gen,
+			   plan_desired_name(a->desired), a->proven ? " proven" : "");
+		break;
+	case PLAN_UNASSIGN:
+		buf_printf(text, "unassign %s/%u.%llu\n", a->component, a->n, (unsigned long long)a->gen);
+		break;
+	case PLAN_STATUS:
+		buf_printf(text, "status %s %llu good %llu step %llu\n", plan_phase_name(a->status.phase),
+			   (unsigned long long)a->status.revision, (unsigned long long)a->status.good,
+			   (unsigned long long)a->status.step);
+		break;
+	case PLAN_EVENT:
+		break;
+	}
+}
+
+/* Plans, holds the actions against what is expected, and frees the view. */
+static void plans(struct plan_view *view, const char *expected)
+{
+	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
+	_cleanup_(buf_release) struct buf text = { 0 };
+
+	assert_int_equal(plan_next(view, &actions, NULL), 0);
+	for (size_t i = 0; i < actions.n; i++)
+		for (size_t j = 0; j < actions.txns[i].n; j++)
+			write_action(&text, &actions.txns[i].actions[j]);
+	plan_view_release(view);
+	assert_string_equal(buf_text(&text), expected);
+}
+
+static void first_deployment_prepares_everything(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_NEW, 1, 0);
+
+	(void)state;
+	service->status.revision = 0;
+	add_component(service->spec, "db", "d1", 1);
+	link_to(add_component(service->spec, "web", "w1", 2), "db", false);
+	plans(&view, "status preparing 1 good 0 step 8\nassign db/1.1 srv1 prepare\nassign web/1.1 srv1 prepare\n"
+		     "assign web/2.1 srv1 prepare\n");
+}
+
+static void consumer_waits_for_its_provider(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_ROLLING, 1, 0);
+
+	(void)state;
+	add_component(service->spec, "db", "d1", 1);
+	link_to(add_component(service->spec, "web", "w1", 1), "db", false);
+	add_instance(&view, "db", 1, 1, "d1", PLAN_PREPARE, PLAN_PREPARED);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_PREPARE, PLAN_PREPARED);
+	plans(&view, "status rolling 1 good 0 step 8\ndesire db/1.1 run\n");
+}
+
+static void cycle_of_optional_links_does_not_block(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_ROLLING, 1, 0);
+
+	(void)state;
+	link_to(add_component(service->spec, "a", "a1", 1), "b", true);
+	link_to(add_component(service->spec, "b", "b1", 1), "a", true);
+	add_instance(&view, "a", 1, 1, "a1", PLAN_PREPARE, PLAN_PREPARED);
+	add_instance(&view, "b", 1, 1, "b1", PLAN_PREPARE, PLAN_PREPARED);
+	plans(&view, "status rolling 1 good 0 step 8\ndesire a/1.1 run\ndesire b/1.1 run\n");
+}
+
+static struct plan_service *rolling_web(struct plan_view *view, enum plan_desired desired, enum plan_state now)
+{
+	struct plan_service *service = start_view(view, PLAN_ROLLING, 2, 1);
+
+	service->good = new_spec(1);
+	add_component(service->good, "web", "w1", 2);
+	add_component(service->spec, "web", "w2", 2);
+	add_instance(view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	add_instance(view, "web", 2, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	add_instance(view, "web", 2, 2, "w2", PLAN_PREPARE, PLAN_PREPARED);
+	add_instance(view, "web", 1, 2, "w2", desired, now)->proven = false;
+	return service;
+}
+
+static void start_first_starts_one_at_a_time(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	rolling_web(&view, PLAN_PREPARE, PLAN_PREPARED);
+	plans(&view, "status rolling 2 good 1 step 8\ndesire web/1.2 run\n");
+}
+
+static void healthy_one_is_proven_and_the_old_leaves(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	rolling_web(&view, PLAN_RUN, PLAN_RUNNING);
+	plans(&view, "status rolling 2 good 1 step 8\ndesire web/1.2 run proven\ndesire web/1.1 drain proven\n");
+}
+
+static void failed_start_goes_back(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	rolling_web(&view, PLAN_RUN, PLAN_FAILED);
+	plans(&view, "status rolling-back 2 good 1 step 8\ndesire web/1.2 drain\nunassign web/2.2\n");
+}
+
+static void on_failure_stop_stays(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = rolling_web(&view, PLAN_RUN, PLAN_FAILED);
+
+	(void)state;
+	service->spec->components[0].update.rollback = false;
+	plans(&view, "status failed 2 good 1 step 8\nunassign web/2.2\n");
+}
+
+static void drained_instance_stops_when_its_consumer_let_go(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_ROLLING, 2, 1);
+	struct plan_ack *ack;
+
+	(void)state;
+	add_component(service->spec, "front", "f1", 1);
+	add_component(service->spec, "web", "w2", 1);
+	strv_add(&add_instance(&view, "front", 1, 1, "f1", PLAN_RUN, PLAN_RUNNING)->links, "web");
+	add_instance(&view, "web", 1, 1, "w1", PLAN_DRAIN, PLAN_RUNNING);
+	add_instance(&view, "web", 1, 2, "w2", PLAN_RUN, PLAN_RUNNING);
+	ack = plan_view_add_ack(&view);
+	*ack = (struct plan_ack){
+		xstrdup("srv1"), xstrdup("portal"), xstrdup("web"), 1, 1, xstrdup("front.1.1"), NOW - 50000, 0
+	};
+	plans(&view, "status rolling 2 good 1 step 8\ndesire web/1.1 stop proven\n");
+}
+
+static void drained_instance_waits_for_sessions(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_ROLLING, 2, 1);
+
+	(void)state;
+	add_component(service->spec, "front", "f1", 1);
+	add_component(service->spec, "web", "w2", 1);
+	strv_add(&add_instance(&view, "front", 1, 1, "f1", PLAN_RUN, PLAN_RUNNING)->links, "web");
+	add_instance(&view, "web", 1, 1, "w1", PLAN_DRAIN, PLAN_RUNNING);
+	add_instance(&view, "web", 1, 2, "w2", PLAN_RUN, PLAN_RUNNING);
+	plans(&view, "");
+}
+
+static void stopped_of_another_time_starts_no_second_writer(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_ROLLING, 2, 1);
+
+	(void)state;
+	add_component(service->spec, "db", "d2", 1)->exclusive = true;
+	add_instance(&view, "db", 1, 1, "d1", PLAN_STOP, PLAN_STOPPED)->answers_ms = NOW - 60000;
+	add_instance(&view, "db", 1, 2, "d2", PLAN_PREPARE, PLAN_PREPARED);
+	plans(&view, "");
+}
+
+static void settled_service_gives_nothing(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 1);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	plans(&view, "");
+}
+
+static void changed_checks_touch_no_container(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+
+	(void)state;
+	free(add_component(service->spec, "web", "w1", 1)->checks);
+	service->spec->components[0].checks = xstrdup("other checks");
+	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	plans(&view, "status done 1 good 1 step 8\ndesire web/1.1 run proven\n");
+}
+
+static void disconnected_node_drains_and_returns(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 2);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	add_instance(&view, "web", 2, 1, "w1", PLAN_DRAIN, PLAN_RUNNING);
+	service->disconnects = xcalloc(1, sizeof(*service->disconnects));
+	service->disconnects[0] = (struct plan_disconnect){ xstrdup("web"), 1, false, 0 };
+	service->n_disconnects = 1;
+	plans(&view, "status done 1 good 1 step 8\ndesire web/1.1 drain proven\ndesire web/2.1 run proven\n");
+}
+
+static void nodes_spread_over_the_hosts_that_match(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	add_host(&view, "srv2", "disk=ssd");
+	add_host(&view, "srv3", "disk=ssd");
+	strv_add(&add_component(service->spec, "web", "w1", 3)->place.labels, "disk=ssd");
+	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.1 srv2 prepare\nassign web/2.1 srv3 prepare\n"
+		     "assign web/3.1 srv3 prepare\n");
+}
+
+static void place_that_no_host_has_fails(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	strv_add(&add_component(service->spec, "web", "w1", 1)->place.labels, "disk=ssd");
+	plans(&view, "status failed 1 good 0 step 8\n");
+}
+
+static void node_of_a_dead_host_moves(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+
+	(void)state;
+	add_host(&view, "srv2", NULL);
+	view.hosts[0].alive = false;
+	view.hosts[0].dead_ms = 60000;
+	service->good = new_spec(1);
+	add_component(service->spec, "web", "w1", 1);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	plans(&view, "status done 1 good 1 step 8\nassign web/1.2 srv2 run\n");
+}
+
+static void node_with_data_never_moves(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+
+	(void)state;
+	add_host(&view, "srv2", NULL);
+	view.hosts[0].alive = false;
+	view.hosts[0].dead_ms = 6000000;
+	add_component(service->spec, "db", "d1", 1)->exclusive = true;
+	add_instance(&view, "db", 1, 1, "d1", PLAN_RUN, PLAN_RUNNING);
+	plans(&view, "");
+}
+
+static void nothing_is_done_when_all_hosts_look_dead(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	view.hosts[0].alive = false;
+	add_component(service->spec, "web", "w1", 1);
+	plans(&view, "");
+}
+
+static void down_drains_consumers_first(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_REMOVING, 2, 1);
+
+	(void)state;
+	service->spec->down = true;
+	add_instance(&view, "db", 1, 1, "d1", PLAN_RUN, PLAN_RUNNING);
+	strv_add(&add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING)->links, "db");
+	plans(&view, "status removing 2 good 1 step 8\ndesire web/1.1 drain proven\n");
+}
+
+static void what_no_spec_explains_is_left_alone(void **state)
+{
+	struct plan_actions actions;
+	struct plan_view view;
+
+	(void)state;
+	start_view(&view, PLAN_DONE, 1, 1);
+	free(add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING)->service);
+	view.instances[0].service = xstrdup("stranger");
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	assert_int_equal(actions.n, 0);
+	assert_int_equal(actions.n_unexplained, 1);
+	plan_actions_release(&actions);
+	plan_view_release(&view);
+}
+
+static void large_transactions_are_cut(void **state)
+{
+	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
+	_cleanup_plan_view_ struct plan_view view = { 0 };
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 500);
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	assert_true(actions.txns[0].n > 50 && actions.txns[0].n <= PLAN_TXN_MAX);
+	assert_int_equal(actions.wake_ms, NOW);
+}
+
+static void time_of_another_clock_is_set_again(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 1);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING)->since_ms = NOW + 3600000;
+	plans(&view, "status done 1 good 1 step 8\ndesire web/1.1 run proven\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(first_deployment_prepares_everything),
+		cmocka_unit_test(consumer_waits_for_its_provider),
+		cmocka_unit_test(cycle_of_optional_links_does_not_block),
+		cmocka_unit_test(start_first_starts_one_at_a_time),
+		cmocka_unit_test(healthy_one_is_proven_and_the_old_leaves),
+		cmocka_unit_test(failed_start_goes_back),
+		cmocka_unit_test(on_failure_stop_stays),
+		cmocka_unit_test(drained_instance_stops_when_its_consumer_let_go),
+		cmocka_unit_test(drained_instance_waits_for_sessions),
+		cmocka_unit_test(stopped_of_another_time_starts_no_second_writer),
+		cmocka_unit_test(settled_service_gives_nothing),
+		cmocka_unit_test(changed_checks_touch_no_container),
+		cmocka_unit_test(disconnected_node_drains_and_returns),
+		cmocka_unit_test(nodes_spread_over_the_hosts_that_match),
+		cmocka_unit_test(place_that_no_host_has_fails),
+		cmocka_unit_test(node_of_a_dead_host_moves),
+		cmocka_unit_test(node_with_data_never_moves),
+		cmocka_unit_test(nothing_is_done_when_all_hosts_look_dead),
+		cmocka_unit_test(down_drains_consumers_first),
+		cmocka_unit_test(what_no_spec_explains_is_left_alone),
+		cmocka_unit_test(large_transactions_are_cut),
+		cmocka_unit_test(time_of_another_clock_is_set_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
