@@ -154,11 +154,14 @@ static void copy_node(struct runtime_node *to, const struct runtime_node *from)
 
 bool instance_observe(struct instance *instance, const struct runtime_node *node, uint64_t look)
 {
+	bool was_unknown;
+
 	if (instance->busy || look <= instance->seen_after) {
 		instance->missed = instance->busy;
 		return false;
 	}
 	runtime_node_release(&instance->node);
+	was_unknown = instance->container == CONTAINER_UNKNOWN;
 	instance->container = CONTAINER_NONE;
 	if (node) {
 		copy_node(&instance->node, node);
@@ -168,6 +171,8 @@ bool instance_observe(struct instance *instance, const struct runtime_node *node
 	}
 	if (instance->container != CONTAINER_RUNNING)
 		instance->proven = false;
+	else if (was_unknown && instance->registered)
+		instance->proven = true; /* the catalog was read before the runtime: Consul's checks judge it */
 	return true;
 }
 
@@ -188,7 +193,8 @@ void instance_died(struct instance *instance, int exit_code)
 	if (instance->container != CONTAINER_RUNNING || instance->doing == CONVERGE_STOP ||
 	    instance->doing == CONVERGE_REMOVE)
 		return;
-	log_info("%s ended with exit status %d.", instance->id.text, exit_code);
+	if (instance->assignment)
+		log_info("%s ended with exit status %d.", instance->id.text, exit_code);
 	instance->container = CONTAINER_EXITED;
 	instance->proven = false;
 	free(instance->level);
