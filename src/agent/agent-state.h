@@ -29,7 +29,7 @@ struct agent {
 	bool runtime_listed;      /* the runtime has told once what it has */
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	bool assignments_known, catalog_known;
-	int64_t collected_ms;      /* when unused images were last taken away; 0: never */
+	int64_t collected_ms; /* when unused images were last taken away; 0: never */
 	sd_event_source *retry_timer, *look_timer, *rest_timer;
 };
 
