@@ -28,9 +28,10 @@ struct agent {
 	_Atomic bool leading;     /* also read by the API's threads */
 	bool runtime_listed;      /* the runtime has told once what it has */
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
-	bool assignments_known, catalog_known;
+	uint64_t looks;           /* begun so far */
+	bool assignments_known, catalog_known, added_known;
 	int64_t collected_ms; /* when unused images were last taken away; 0: never */
-	sd_event_source *retry_timer, *look_timer, *rest_timer;
+	sd_event_source *retry_timer, *look_timer, *catalog_timer, *rest_timer;
 };
 
 /* Asks the runtime anew what it has; one question at a time. */
