@@ -182,7 +182,7 @@ void instance_died(struct instance *instance, int exit_code)
 		return;
 	log_info("%s ended with exit status %d.", instance->id.text, exit_code);
 	instance->container = CONTAINER_EXITED;
-	instance->proven = false;
+	instance->proven = instance->unwell = false;
 	free(instance->level);
 	instance->level = NULL;
 	exec_checks_stop(instance->exec_checks);
@@ -300,6 +300,7 @@ static struct converge_view view_of(const struct instance *instance, json_t *con
 		.level = is_level(instance),
 		.proven = instance->proven,
 		.configured = !context || (instance->files && !strcmp(instance->files, fingerprint)),
+		.unwell = instance->unwell && clock_monotonic_ms() >= instance->look_ms,
 		.has_state = instance->has_state,
 		.retry_ms = instance->retry_ms,
 		.now_ms = clock_monotonic_ms(),
@@ -439,9 +440,14 @@ int64_t instances_next_retry(const struct agent *agent)
 {
 	int64_t now = clock_monotonic_ms(), next = INT64_MAX;
 
-	for (const struct instance *instance = agent->instances; instance; instance = instance->next)
-		if (!instance->busy && instance->retry_ms > now && instance->retry_ms < next)
+	for (const struct instance *instance = agent->instances; instance; instance = instance->next) {
+		if (instance->busy)
+			continue;
+		if (instance->retry_ms > now && instance->retry_ms < next)
 			next = instance->retry_ms;
+		if (instance->unwell && instance->look_ms > now && instance->look_ms < next)
+			next = instance->look_ms;
+	}
 	return next;
 }
 
@@ -459,5 +465,11 @@ void instance_failed(struct instance *instance, const char *why, char *log, int6
 
 void instance_succeeded(struct instance *instance)
 {
-	forgive(instance);
+	if (!instance->unwell) {
+		forgive(instance);
+		return;
+	}
+	instance->failures = 0; /* what is said of it stays true */
+	instance->retry_ms = 0;
+	instance->failed = false;
 }
