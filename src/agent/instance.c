@@ -320,6 +320,13 @@ static const char *state_name(const struct instance *instance, const struct conv
 	return view->image_ready ? "starting" : "building";
 }
 
+/* Nothing is wrong with it any more, as when a link is again as it was before a file was refused. */
+static bool is_well(const struct instance *instance, const struct converge_view *view)
+{
+	return view->container == CONTAINER_RUNNING && view->desired == NODE_RUN && view->proven && view->registered &&
+	       view->level && view->configured && !instance->unwell;
+}
+
 /* The state key tells the leader what the catalog cannot say. */
 static void report(struct instance *instance, const struct converge_view *view)
 {
@@ -388,6 +395,8 @@ void instance_step(struct instance *instance)
 		instance_free(instance);
 		return;
 	}
+	if (step == CONVERGE_NOTHING && is_well(instance, &view))
+		forgive(instance);
 	report(instance, &view);
 	if (step != CONVERGE_NOTHING) {
 		log_debug("%s: %s", instance->id.text, converge_step_name(step));
