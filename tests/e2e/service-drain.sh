@@ -57,6 +57,10 @@ server_is() {
 	servers | grep -q "^$1\.[0-9]* $2 "
 }
 
+server_is_not() {
+	! server_is "$@"
+}
+
 both_answer() {
 	[ "$(served_by "$url/")" = $'web/1\nweb/2' ]
 }
@@ -116,9 +120,9 @@ case_begin "web/1 is disconnected and connected twenty times"
 why=
 for ((i = 1; i <= 20 && ${#why} == 0; i++)); do
 	tepuy disconnect --deadline 1s "$SERVICE/web/1" >"$TMP/out" 2>&1 || why="disconnect $i: $(cat "$TMP/out")"
-	! server_is web-1 ready || why="after disconnect $i HAProxy still sends it requests"
+	wait_for 5 server_is_not web-1 ready || why="after disconnect $i HAProxy still sends it requests"
 	tepuy connect "$SERVICE/web/1" >"$TMP/out" 2>&1 || why="$why connect $i: $(cat "$TMP/out")"
-	server_is web-1 ready || why="$why after connect $i HAProxy sends it none"
+	wait_for 5 server_is web-1 ready || why="$why after connect $i HAProxy sends it none"
 done
 [ -z "$why" ] && ok || not_ok "$why"
 load_stop
