@@ -163,6 +163,6 @@ status=$(jq -n --argjson spec "$spec" --argjson index "$index" '{spec: $spec, in
 check "and what the first one submitted stands" page_says other
 
 check "down" tepuy down --yes "$SERVICE"
-equal "leaves nothing" '' "$(containers)"
+check "leaves nothing" wait_for 10 no_containers
 
 finish
