@@ -30,7 +30,7 @@
 /* Everything that lives as long as the program. */
 struct program {
 	struct agent agent;
-	struct consul_watch *host_watch, *service_watch;
+	struct consul_watch *host_watch, *service_watch, *checks_watch;
 	struct runtime_watch *runtime_watch;
 	struct leader *leader;
 	struct api *api;
@@ -144,6 +144,27 @@ static void identify(struct program *program, const struct agent_options *option
 	keep_identity(program);
 }
 
+/* Docker may be starting, or be restarted just now. What is no matter of time is said at once. */
+static int open_runtime(struct program *program, const struct agent_options *options, struct err *err)
+{
+	struct timespec second = { .tv_sec = 1 };
+	bool told = false;
+
+	for (;;) {
+		_cleanup_err_ struct err why = ERR_INIT;
+		int r = runtime_open(options->runtime, options->runtime_endpoint, &program->agent.env.runtime, &why);
+
+		if (r == 0)
+			return 0;
+		if (r == -EINVAL)
+			return err_set(err, EINVAL, "%s", err_text(&why));
+		if (!told)
+			log_warning("Waiting for a runtime, without which no node can run: %s", err_text(&why));
+		told = true;
+		nanosleep(&second, NULL);
+	}
+}
+
 static int prepare(struct program *program, const struct agent_options *options, struct err *err)
 {
 	const char *socket = options->socket ? options->socket : "/run/tepuy/agent.sock";
@@ -166,10 +187,11 @@ static int prepare(struct program *program, const struct agent_options *options,
 	if (r == 0)
 		r = image_store_open(store, &env->store, err);
 	if (r == 0)
-		r = runtime_open(options->runtime, options->runtime_endpoint, &env->runtime, err);
+		r = open_runtime(program, options, err);
 	if (r < 0)
 		return r;
 	env->consul = consul_new(options->consul, program->token, NULL);
+	env->times = check_times_new();
 	identify(program, options);
 	env->host = program->host;
 	env->address = program->address;
@@ -229,6 +251,9 @@ static int start_watches(struct program *program, struct err *err)
 		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/tepuy/service/?recurse&consistent",
 				     agent_on_service_keys, agent, &program->service_watch, err);
 	if (r == 0)
+		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/health/state/any", agent_on_checks, agent,
+				     &program->checks_watch, err);
+	if (r == 0)
 		r = runtime_watch_new(agent->event, agent->env.runtime, agent_on_runtime_event, agent,
 				      &program->runtime_watch, err);
 	return r;
@@ -272,6 +297,7 @@ static void release(struct program *program)
 	leader_free(program->leader);
 	consul_watch_free(program->host_watch);
 	consul_watch_free(program->service_watch);
+	consul_watch_free(program->checks_watch);
 	while (agent->instances)
 		instance_free(agent->instances);
 	added_checks_release(&agent->added);
@@ -280,10 +306,13 @@ static void release(struct program *program)
 	http_loop_free(agent->loop);
 	sd_event_source_disable_unref(agent->retry_timer);
 	sd_event_source_disable_unref(agent->look_timer);
+	sd_event_source_disable_unref(agent->catalog_timer);
+	sd_event_source_disable_unref(agent->rest_timer);
 	sd_event_unref(agent->event);
 	consul_free(agent->env.consul);
 	runtime_free(agent->env.runtime);
 	image_store_free(agent->env.store);
+	check_times_free(agent->env.times);
 	free(program->host);
 	free(program->address);
 	free(program->run_dir);
@@ -312,7 +341,7 @@ int agent_main(const struct agent_options *options)
 	}
 	log_info("The agent of %s (%s) is ready.", program.host, program.address);
 	sd_notify(0, "READY=1");
-	malloc_trim(0);
+	agent_rest_soon(&program.agent);
 	r = sd_event_loop(program.agent.event);
 	sd_notify(0, "STOPPING=1");
 	return r < 0;

@@ -11,7 +11,7 @@
 
 #include "agent/node-env.h"
 
-#define API_MOST 64
+#define API_MOST 256
 
 struct api;
 

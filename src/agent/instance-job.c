@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/collect.h"
+#include "agent/exec-checks.h"
 #include "agent/node-image.h"
 #include "agent/node-launch.h"
 #include "base/clock.h"
@@ -111,11 +112,16 @@ static void work(void *data)
 		.env = job->env, .id = &job->id, .spec = job->spec, .context = job->context, .container = job->container
 	};
 
+	/* The last words of one that ended are read before it starts again. */
+	if (job->step == CONVERGE_LAUNCH && job->container)
+		job->log = node_log_tail(&node, LOG_LINES, LOG_MOST);
 	job->r = work_on(job, &node);
-	if (job->r >= 0 && !job->trouble)
-		return;
-	job->log = failure_log(job, &node);
-	text_printable(job->log, true);
+	if (job->r < 0 || job->trouble) {
+		free(job->log);
+		job->log = failure_log(job, &node);
+	}
+	if (job->log)
+		text_printable(job->log, true);
 }
 
 static void launched(struct instance *instance, struct job *job)
@@ -126,6 +132,10 @@ static void launched(struct instance *instance, struct job *job)
 	instance->container = instance->node.state == RUNTIME_RUNNING ? CONTAINER_RUNNING : CONTAINER_EXITED;
 	instance->launched_ms = clock_monotonic_ms();
 	instance->proven = instance->unwell = false;
+	if (instance->failures) {
+		free(instance->log);
+		instance->log = TAKE_PTR(job->log);
+	}
 	free(instance->files);
 	instance->files = json_fingerprint(job->context);
 	if (instance->container == CONTAINER_EXITED) {
@@ -220,17 +230,27 @@ static void failed(struct instance *instance, struct job *job)
 		log_warning("%s: %s must wait: %s", instance->id.text, converge_step_name(job->step),
 			    err_text(&job->err));
 		instance->retry_ms = clock_monotonic_ms() + 1000;
-	} else
+	} else if (job->step == CONVERGE_PREPARE && !instance->assignment)
+		instance_succeeded(instance); /* nobody wants it any more: there is nothing to try again */
+	else
 		instance_failed(instance, err_text(&job->err), TAKE_PTR(job->log), 1000, final);
+	/* It may have been done in part: nobody may take it for stopped before the runtime has said so. */
+	if (job->step == CONVERGE_LAUNCH || job->step == CONVERGE_STOP || job->step == CONVERGE_REMOVE)
+		instance->container = CONTAINER_UNKNOWN;
 	agent_look_at_runtime(instance->agent);
 }
 
-static void done(void *data)
+static void done(void *data, bool dropped)
 {
 	struct job *job = data;
 	struct instance *instance = job->instance;
 
 	instance->busy = false;
+	instance->seen_after = instance->agent->looks;
+	if (dropped) {
+		job_free(job);
+		return;
+	}
 	if (job->r < 0)
 		failed(instance, job);
 	else
@@ -242,6 +262,7 @@ static void done(void *data)
 	if (instance->registered && instance->container == CONTAINER_EXITED)
 		instance_report_death(instance, instance->node.exit_code);
 	job_free(job);
+	agent_rest_soon(instance->agent);
 	instance_step(instance);
 }
 
@@ -261,6 +282,8 @@ void instance_begin(struct instance *instance, enum converge_step step, json_t *
 	job->context = context ? json_deep_copy(context) : NULL;
 	job->container = xstrdup(instance->container == CONTAINER_NONE ? NULL : instance->node.id);
 	instance_registration(instance, &job->registration);
+	if (step == CONVERGE_DEREGISTER || step == CONVERGE_STOP || step == CONVERGE_REMOVE)
+		exec_checks_stop(instance->exec_checks);
 	instance->busy = true;
 	instance->doing = step;
 	pool_submit(instance->agent->pool, work, done, job);
@@ -278,7 +301,7 @@ void instance_report_death(struct instance *instance, int exit_code)
 	_cleanup_(freep) char *path = xasprintf("/v1/agent/check/update/%s:running", instance->id.catalog_id);
 	_cleanup_json_ json_t *body = NULL;
 	_cleanup_(freep) char *text = NULL,
-			      *output = xasprintf("The main process ended with exit status %d.", exit_code);
+			      *output = xasprintf(_("The main process ended with exit status %d."), exit_code);
 	struct http_request request = { .method = "PUT", .path = path };
 
 	if (!instance->registered)

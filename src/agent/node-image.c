@@ -119,9 +119,11 @@ int node_image_build(const struct node_env *env, const struct node_spec *spec, s
 	_cleanup_(request_release) struct request request = { 0 };
 	_cleanup_(node_image_release) struct node_image built = { 0 };
 	_cleanup_(closep) int log = -1;
-	int r = node_image_find(env, spec, &built, NULL);
+	int r = bundle_verify(env->store, spec->bundle, err);
 
-	if (r == 0)
+	if (r < 0)
+		return err_wrap(err, _("The recipe %s cannot be used"), spec->recipe);
+	if (node_image_find(env, spec, &built, NULL) == 0)
 		return 0;
 	r = node_recipe(env, spec, &built.recipe, err);
 	if (r < 0)

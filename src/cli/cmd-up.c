@@ -109,22 +109,11 @@ static void show_plan(const struct up *up)
 	fputs(buf_text(&buf), up->cli->out);
 }
 
-/* Does one of the running spec's components use it? Then the agents have it. */
-static bool is_known(const struct up *up, const char *sha256)
-{
-	const json_t *components = json_object_get(json_object_get(up->now, "spec"), "components"), *component;
-	const char *name;
-
-	json_object_foreach((json_t *)components, name,
-			    component) if (!strcmp(json_text(component, "bundle"), sha256)) return true;
-	return false;
-}
-
 static int send_bundle(struct up *up, const char *sha256, const char *dir, struct err *err)
 {
 	_cleanup_(freep) char *path = xasprintf("/v1/bundle/%s", sha256), *packed = NULL;
 	_cleanup_buf_ struct buf tar = { 0 };
-	int r = is_known(up, sha256) ? 1 : api_head(up->cli->api, path, err);
+	int r = api_head(up->cli->api, path, err);
 
 	if (r != 0)
 		return r < 0 ? r : 0;

@@ -165,6 +165,7 @@ void view_service(const json_t *service, bool colour, struct buf *to)
 {
 	const json_t *status = json_object_get(service, "status"), *nodes = json_object_get(service, "nodes");
 	const char *phase = json_text(status, "phase"), *reason = json_text(status, "reason");
+	const char *detail = json_text(status, "detail");
 	_cleanup_(freep) char *since = output_since(json_number(status, "since"));
 	_cleanup_(freep) char *name = xstrdup(json_text(service, "service"));
 	_cleanup_(freep) char *shown = xstrdup(*phase ? phase_text(phase) : _("not decided yet"));
@@ -180,6 +181,8 @@ void view_service(const json_t *service, bool colour, struct buf *to)
 	buf_addc(to, '\n');
 	if (*reason)
 		view_lines(reason, 2, to);
+	if (*detail)
+		view_lines(detail, 4, to);
 	if (json_array_size(nodes))
 		add_nodes(nodes, colour, to);
 }

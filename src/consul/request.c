@@ -175,9 +175,11 @@ int consul_exchange(struct consul *consul, struct http_request *request, struct 
 	r = http_request(http, request, ret, err);
 	give_handle(consul, http);
 	/* A Unix socket that is not there must not read as a key that is not there. */
-	if (r == -ENOENT && err)
-		err->code = ECONNREFUSED;
-	return r == -ENOENT ? -ECONNREFUSED : r;
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return err_set(err, ECONNREFUSED,
+			       _("Consul does not answer at %s; start it, or look into its log for why it ended"),
+			       consul->base);
+	return r;
 }
 
 int consul_send(struct consul *consul, const char *method, const char *path, const void *body, size_t len,

@@ -224,3 +224,27 @@ int bundle_directory(struct image_store *store, const char *sha256, char **ret_d
 	*ret_dir = store_path(store, "bundles", sha256);
 	return 0;
 }
+
+int bundle_verify(struct image_store *store, const char *sha256, struct err *err)
+{
+	_cleanup_(freep) char *dir = NULL, *is = NULL;
+	_cleanup_buf_ struct buf tar = { 0 };
+	int r = bundle_directory(store, sha256, &dir, err);
+
+	if (r < 0)
+		return r;
+	r = bundle_pack(dir, &tar, &is, err);
+	if (r == 0 && strcmp(is, sha256) == 0)
+		return 0;
+	if (r < 0 && r != -EINVAL && r != -EFBIG)
+		return r;
+	err_release(err);
+	r = fs_remove_tree(dir, err);
+	if (r < 0)
+		return r;
+	return err_set(
+	    err, EBADMSG,
+	    _("The bundle %.12s was changed in %s and was removed from it; run 'tepuy up' again, which sends "
+	      "it anew"),
+	    sha256, store->root);
+}

@@ -47,6 +47,8 @@ int bundle_pack(const char *dir, struct buf *to, char **ret_sha256, struct err *
 /* Takes a bundle into the store after checking its hash and unpacking it safely (-EBADMSG when it lies). Idempotent. */
 int bundle_store(struct image_store *store, const char *sha256, const void *tar, size_t len, struct err *err);
 bool bundle_present(struct image_store *store, const char *sha256);
+/* Holds what is in the store against its name. -EBADMSG: it was changed there, and is removed to be sent again. */
+int bundle_verify(struct image_store *store, const char *sha256, struct err *err);
 /* Directory with the unpacked recipe; -ENOENT. The caller owns the path. */
 int bundle_directory(struct image_store *store, const char *sha256, char **ret_dir, struct err *err);
 

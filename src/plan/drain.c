@@ -154,6 +154,6 @@ bool may_drain(struct work *work, struct group *group, const struct node *node, 
 		return false;
 	if (unit_ill(work, old, want->update.healthy_for_ms))
 		return true;
-	/* This node itself serves until then, so it is not among those that are down. */
-	return group->down < want->update.parallel;
+	/* A node that serves until then is not among those that are down; one that does not serve loses nothing. */
+	return group->down < want->update.parallel + !node_serves(node);
 }

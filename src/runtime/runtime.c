@@ -55,7 +55,10 @@ int runtime_open(const char *name, const char *endpoint, struct runtime **ret, s
 	}
 	if (broken.code)
 		return err_set(err, broken.code, "%s", err_text(&broken));
-	return err_set(err, ENOENT, _("This host has no runtime for nodes; install docker.io"));
+	if (endpoint)
+		return err_set(err, ENOENT, _("No runtime for nodes listens on %s; start it, or correct the path"),
+			       endpoint);
+	return err_set(err, ENOENT, _("This host has no runtime for nodes; install docker.io and start it"));
 }
 
 static void port_release(struct runtime_port *port)

@@ -143,7 +143,7 @@ fetch() {
 
 # serves TEXT: both web nodes answer with it, and nobody else answers.
 serves() {
-	[ "$(for _ in 1 2 3 4; do fetch; done | sort -u)" = "$1 web/1
+	[ "$(for _ in {1..10}; do fetch; done | sort -u)" = "$1 web/1
 $1 web/2" ]
 }
 

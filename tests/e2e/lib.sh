@@ -128,8 +128,10 @@ start_process() {
 	lib_pids+=("$pid")
 }
 
-# end_process PID [SIGNAL [SECONDS]]: sends it (TERM), waits (10), then KILL. Waits until it is gone.
+# end_process PID [SIGNAL [SECONDS]]: sends it (TERM), waits (10), then KILL. Waits until it is gone. One that ended
+# before and was waited for is left alone: its number may be another program's by now.
 end_process() {
+	is_child "$1" || return 0
 	{ # bash's own "Killed" is no news
 		kill -"${2:-TERM}" "$1"
 		kill -CONT "$1"
@@ -137,6 +139,14 @@ end_process() {
 		wait "$1"
 	} 2>/dev/null
 	return 0
+}
+
+is_child() {
+	local stat
+	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+	stat=${stat##*) }
+	stat=${stat#* }
+	[ "${stat%% *}" = "$$" ]
 }
 
 # A child that ended stays in the process table until `wait`.
