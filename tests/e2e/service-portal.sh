@@ -16,7 +16,7 @@ sed -e "s/^service: .*/service: $SERVICE/" -e "s/{http: 8080}/{http: $PORT}/" -e
 	"$root/examples/portal/service.yaml" >"$TMP/service.yaml"
 
 up() {
-	tepuy up --yes --recipes "$recipes" "$@" "$TMP/service.yaml"
+	tepuy up --yes --recipes "$recipes" "$TMP/service.yaml"
 }
 
 # status_of COMMAND…: its exit status, on standard output.
