@@ -4,13 +4,15 @@
 # touched. Docker, Consul and the agent run in namespaces of this script's own, beside the host's Docker.
 # timeout: 300
 
+# shellcheck source-path=SCRIPTDIR disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
+
 if [ -z "${FAULTS_NETWORK:-}" ]; then
 	export FAULTS_NETWORK=own
 	exec unshare --net --mount bash "$0" "$@"
 fi
 ip link set lo up
 
-# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2154,SC2317 # lib.sh sets what looks unset, calls what is given
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib-service.sh
 . "$(dirname "$0")/lib-service.sh"
@@ -115,7 +117,7 @@ up_without() {
 	sleep 2
 	tepuy status "$SERVICE" | grep "docker.sock" || { tepuy status "$SERVICE"; status=1; }
 	dockerd_ready || return 1
-	wait_for 60 phase_is done || { echo "phase: $(phase)"; status=1; }
+	wait_for 60 phase_is "done" || { echo "phase: $(phase)"; status=1; }
 	within 20 only_nodes web/1 web/2 front/1 && within 5 serves second && return "$status"
 }
 check "a change that was asked for while dockerd was away is made when it is back" up_without
