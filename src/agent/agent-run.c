@@ -6,6 +6,7 @@
 #include "agent/acks.h"
 #include "agent/instance.h"
 #include "agent/proxy.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "consul/consul-decode.h"
@@ -40,6 +41,7 @@ void agent_plan_retry(struct agent *agent)
 
 struct look {
 	struct agent *agent;
+	uint64_t number;
 	struct runtime_node *nodes;
 	size_t n;
 	int r;
@@ -79,8 +81,9 @@ static void looked(struct look *job)
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
 		bool was_running = instance->container == CONTAINER_RUNNING;
 
-		instance_observe(instance, node_of(job, instance));
-		if (was_running && instance->container == CONTAINER_EXITED) {
+		if (!instance_observe(instance, node_of(job, instance), job->number))
+			agent->look_again |= !instance->busy;
+		else if (was_running && instance->container == CONTAINER_EXITED) {
 			instance->container = CONTAINER_RUNNING; /* its event was missed */
 			instance_died(instance, instance->node.exit_code);
 		}
@@ -98,11 +101,22 @@ static int on_look_again(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
-static void look_done(void *data)
+static void look_free(struct look *job)
+{
+	runtime_nodes_free(job->nodes, job->n);
+	err_release(&job->err);
+	free(job);
+}
+
+static void look_done(void *data, bool dropped)
 {
 	struct look *job = data;
 	struct agent *agent = job->agent;
 
+	if (dropped) {
+		look_free(job);
+		return;
+	}
 	agent->looking = false;
 	if (job->r < 0) {
 		log_warning("The runtime cannot be asked what runs: %s", err_text(&job->err));
@@ -111,9 +125,7 @@ static void look_done(void *data)
 						   on_look_again, agent);
 	} else
 		looked(job);
-	runtime_nodes_free(job->nodes, job->n);
-	err_release(&job->err);
-	free(job);
+	look_free(job);
 	if (agent->look_again) {
 		agent->look_again = false;
 		agent_look_at_runtime(agent);
@@ -131,6 +143,7 @@ void agent_look_at_runtime(struct agent *agent)
 	agent->looking = true;
 	job = xcalloc(1, sizeof(*job));
 	job->agent = agent;
+	job->number = ++agent->looks;
 	pool_submit(agent->pool, look, look_done, job);
 }
 
@@ -168,7 +181,9 @@ struct catalog_look {
 	struct err err;
 };
 
-static void look_at_catalog(void *data)
+static void look_at_catalog(struct agent *agent);
+
+static void read_catalog(void *data)
 {
 	struct catalog_look *job = data;
 
@@ -191,17 +206,27 @@ static void find_ghosts(struct agent *agent, const struct consul_services *servi
 	}
 }
 
-static void look_at_catalog_again(struct agent *agent);
+static int on_catalog_again(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
 
-static void catalog_looked(void *data)
+	(void)source, (void)usec;
+	agent->catalog_timer = sd_event_source_disable_unref(agent->catalog_timer);
+	look_at_catalog(agent);
+	return 0;
+}
+
+static void catalog_looked(void *data, bool dropped)
 {
 	struct catalog_look *job = data;
 	struct agent *agent = job->agent;
 
-	if (job->r < 0) {
+	if (!dropped && job->r < 0) {
 		log_debug("The local catalog cannot be read: %s", err_text(&job->err));
-		look_at_catalog_again(agent);
-	} else {
+		if (!agent->catalog_timer)
+			sd_event_add_time_relative(agent->event, &agent->catalog_timer, CLOCK_MONOTONIC, 1000000, 0,
+						   on_catalog_again, agent);
+	} else if (!dropped) {
 		agent->catalog_known = true;
 		find_ghosts(agent, &job->services);
 		instances_observe_catalog(agent, &job->services);
@@ -212,30 +237,12 @@ static void catalog_looked(void *data)
 	free(job);
 }
 
-static void agent_look_at_catalog(struct agent *agent)
+static void look_at_catalog(struct agent *agent)
 {
 	struct catalog_look *job = xcalloc(1, sizeof(*job));
 
 	job->agent = agent;
-	pool_submit(agent->pool, look_at_catalog, catalog_looked, job);
-}
-
-static int on_catalog_again(sd_event_source *source, uint64_t usec, void *data)
-{
-	struct agent *agent = data;
-
-	(void)source, (void)usec;
-	agent->catalog_timer = sd_event_source_disable_unref(agent->catalog_timer);
-	agent_look_at_catalog(agent);
-	return 0;
-}
-
-/* Nothing is registered anew until the catalog is known: a Consul that is just starting is asked until it answers. */
-static void look_at_catalog_again(struct agent *agent)
-{
-	if (!agent->catalog_timer)
-		sd_event_add_time_relative(agent->event, &agent->catalog_timer, CLOCK_MONOTONIC, 1000000, 0,
-					   on_catalog_again, agent);
+	pool_submit(agent->pool, read_catalog, catalog_looked, job);
 }
 
 static void consul_is_back(struct agent *agent)
@@ -244,7 +251,10 @@ static void consul_is_back(struct agent *agent)
 		log_info("Consul is back.");
 	agent->consul_away = false;
 	kv_level_retry(agent->kv);
-	agent_look_at_catalog(agent);
+	/* A Consul that was restored from a snapshot has forgotten what was said since. */
+	for (struct instance *instance = agent->instances; instance; instance = instance->next)
+		instance->report_again = true;
+	look_at_catalog(agent);
 }
 
 /*
@@ -257,7 +267,7 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 	size_t forgotten = 0;
 
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
-		instance->mentioned = instance->explained = instance->has_state = false;
+		instance->mentioned = instance->explained = false;
 	for (size_t i = 0; i < kvs->n; i++) {
 		const char *key = kvs->v[i].key + strlen(prefix);
 		struct instance *instance;
@@ -316,11 +326,24 @@ void agent_on_service_keys(void *data, const json_t *value, uint64_t index, cons
 	if (err || consul_decode_kvs(value, &kvs, NULL) < 0)
 		return;
 	added_checks_read(&kvs, &agent->added);
+	agent->added_known = true;
 	step_all(agent);
 }
 
-void agent_on_link(void *data, const char *service, const char *component)
+void agent_on_checks(void *data, const json_t *value, uint64_t index, const struct err *err)
 {
+	_cleanup_consul_checks_ struct consul_checks checks = { 0 };
+	struct agent *agent = data;
+
+	(void)index;
+	if (!err && consul_decode_checks(value, &checks, NULL) == 0)
+		check_times_update(agent->env.times, &checks, clock_realtime_ms());
+}
+
+void agent_on_link(void *data, const char *link_service, const char *link_component)
+{
+	/* The link ends with its last user, which may be gone after its step. */
+	_cleanup_(freep) char *service = xstrdup(link_service), *component = xstrdup(link_component);
 	struct agent *agent = data;
 
 	for (struct instance *instance = agent->instances, *next; instance; instance = next) {

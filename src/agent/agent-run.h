@@ -11,6 +11,8 @@
 void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const struct err *err);
 /* Watch of tepuy/service/: checks added at run time. */
 void agent_on_service_keys(void *data, const json_t *value, uint64_t index, const struct err *err);
+/* Watch of all checks of the cluster: since when they are as they are. */
+void agent_on_checks(void *data, const json_t *value, uint64_t index, const struct err *err);
 /* A component that something here is connected to. */
 void agent_on_link(void *data, const char *service, const char *component);
 void agent_on_runtime_event(void *data, const struct runtime_event *event);

@@ -28,8 +28,9 @@ struct agent {
 	_Atomic bool leading;     /* also read by the API's threads */
 	bool runtime_listed;      /* the runtime has told once what it has */
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
-	bool assignments_known, catalog_known;
-	int64_t collected_ms;      /* when unused images were last taken away; 0: never */
+	uint64_t looks;           /* begun so far */
+	bool assignments_known, catalog_known, added_known;
+	int64_t collected_ms;     /* when unused images were last taken away; 0: never */
 	sd_event_source *retry_timer, *look_timer, *catalog_timer;
 };
 

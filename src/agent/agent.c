@@ -30,7 +30,7 @@
 /* Everything that lives as long as the program. */
 struct program {
 	struct agent agent;
-	struct consul_watch *host_watch, *service_watch;
+	struct consul_watch *host_watch, *service_watch, *checks_watch;
 	struct runtime_watch *runtime_watch;
 	struct leader *leader;
 	struct api *api;
@@ -191,6 +191,7 @@ static int prepare(struct program *program, const struct agent_options *options,
 	if (r < 0)
 		return r;
 	env->consul = consul_new(options->consul, program->token, NULL);
+	env->times = check_times_new();
 	identify(program, options);
 	env->host = program->host;
 	env->address = program->address;
@@ -250,6 +251,9 @@ static int start_watches(struct program *program, struct err *err)
 		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/tepuy/service/?recurse&consistent",
 				     agent_on_service_keys, agent, &program->service_watch, err);
 	if (r == 0)
+		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/health/state/any", agent_on_checks, agent,
+				     &program->checks_watch, err);
+	if (r == 0)
 		r = runtime_watch_new(agent->event, agent->env.runtime, agent_on_runtime_event, agent,
 				      &program->runtime_watch, err);
 	return r;
@@ -293,6 +297,7 @@ static void release(struct program *program)
 	leader_free(program->leader);
 	consul_watch_free(program->host_watch);
 	consul_watch_free(program->service_watch);
+	consul_watch_free(program->checks_watch);
 	while (agent->instances)
 		instance_free(agent->instances);
 	added_checks_release(&agent->added);
@@ -306,6 +311,7 @@ static void release(struct program *program)
 	consul_free(agent->env.consul);
 	runtime_free(agent->env.runtime);
 	image_store_free(agent->env.store);
+	check_times_free(agent->env.times);
 	free(program->host);
 	free(program->address);
 	free(program->run_dir);

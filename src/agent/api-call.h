@@ -50,7 +50,7 @@ struct api_route {
 	const char
 	    *pattern; /* such as /v1/service/X/plan with a star for X: one '*', which matches any non-empty text */
 	api_handler handler;
-	bool json;        /* the body must be a JSON object */
+	bool json;        /* the body must be a JSON object; none is {} */
 	size_t most_body; /* 0: 1 MiB */
 };
 
@@ -59,6 +59,12 @@ extern const struct api_route api_service_routes[];
 extern const struct api_route api_node_routes[];
 extern const struct api_route api_check_routes[];
 extern const struct api_route api_stream_routes[];
+
+/*
+ * The route of a request, NULL when there is none; the longest pattern that matches counts. `ret_rest` is what its '*'
+ * matched, owned by the caller (NULL without one); `ret_known`: the path is one of ours, whatever the method.
+ */
+const struct api_route *api_route_find(const char *method, const char *path, char **ret_rest, bool *ret_known);
 
 /* "portal", "portal/web" or "portal/web/1". */
 struct api_target {

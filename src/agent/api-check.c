@@ -85,9 +85,10 @@ static void list_checks(void *data, const json_t *node)
 	if (json_array_size(checks) || (desired && strcmp(desired, "run")))
 		return;
 	json_array_append_new(listing->checks,
-			      json_pack("{sO ss ss ss ss ss sb}", "node", json_object_get(node, "node"), "id",
-					"registered", "name", "registered", "kind", "ttl", "status", "unknown",
-					"output", "The node is not registered in Consul (yet).", "added", 0));
+			      json_pack("{sO ss ss ss ss sI ss sb}", "node", json_object_get(node, "node"), "id",
+					"registered", "name", "registered", "status", "unknown", "output",
+					_("The node is not registered in Consul (yet)."), "since", (json_int_t)0, "kind",
+					"ttl", "added", 0));
 }
 
 static int get_checks(struct api_call *call, struct err *err)
@@ -115,10 +116,47 @@ static int get_checks(struct api_call *call, struct err *err)
 
 /* --- adding and removing --- */
 
-static void count(void *data, const json_t *node)
+/* Is the id that is asked for one of the node's own checks? */
+struct own {
+	const struct listing *listing;
+	const char *id; /* NULL: none is asked for */
+	bool taken;
+};
+
+static void look_for_own(void *data, const json_t *node)
 {
-	(void)node;
-	++*(size_t *)data;
+	struct own *own = data;
+	json_t *checks = json_object_get(node, "checks"), *check;
+	size_t i;
+
+	json_array_foreach(checks, i, check)
+	{
+		const char *id = json_string_value(json_object_get(check, "id"));
+
+		own->taken |= own->id && !strcmp(id, own->id) && !is_added(own->listing, id);
+	}
+}
+
+/* There are nodes, and none has a check of that name that was not added. */
+static int check_id(const struct node_env *env, const struct api_target *target, const char *id, struct err *err)
+{
+	_cleanup_(freep) char *prefix = xasprintf("tepuy/service/%s/check/", target->service);
+	struct listing listing = { .env = env, .service = target->service };
+	struct own own = { .listing = &listing, .id = id };
+	int r = 0;
+
+	if (id && (!text_is_name(id) || !strcmp(id, "running")))
+		r = err_set(err, EINVAL, _("'%s' cannot be the name of a check; take small letters, digits and '-'"),
+			    id);
+	if (r == 0)
+		r = consul_kv_list(env->consul, prefix, &listing.added, err);
+	if (r == 0)
+		r = each_node(env, target, look_for_own, &own, err);
+	consul_kvs_release(&listing.added);
+	if (r == 0 && own.taken)
+		r = err_set(err, EEXIST, _("%s has a check %s of its own; give the new one another name"),
+			    target->service, id);
+	return r;
 }
 
 /* A new id: the kind and the first number that is free. */
@@ -149,15 +187,12 @@ static int put_check(struct api_call *call, struct err *err)
 	_cleanup_(freep) char *id = xstrdup(json_string_value(json_object_get(call->json, "id")));
 	_cleanup_(freep) char *key = NULL, *text = NULL, *part = NULL;
 	_cleanup_(check_release) struct check check = { 0 };
-	size_t nodes = 0;
 	int r = api_target_parse(call->rest, &target, err);
 
 	if (r == 0)
 		r = check_from_json(json_object_get(call->json, "check"), &check, err);
-	if (r == 0 && id && !text_is_name(id))
-		r = err_set(err, EINVAL, _("'%s' cannot be the name of a check"), id);
 	if (r == 0)
-		r = each_node(call->env, &target, count, &nodes, err);
+		r = check_id(call->env, &target, id, err);
 	if (r == 0 && !id)
 		r = free_id(call->env->consul, target.service, check_kind_name(check.kind), &id, err);
 	if (r < 0)

@@ -160,7 +160,7 @@ static void *log_closer(void *data)
 
 	for (size_t i = 0; i < logs->n_started; i++)
 		pthread_join(logs->jobs[i].thread, NULL);
-	close(logs->pipe[1]);
+	closep(&logs->pipe[1]);
 	return NULL;
 }
 
@@ -189,16 +189,20 @@ static ssize_t log_read(void *data, char *to, size_t size)
 	}
 }
 
+/* Also for one that could not be started whole. */
 static void log_free(void *data)
 {
 	struct log_stream *stream = data;
 	struct logs *logs = &stream->logs;
 	uint64_t one = 1;
 
-	(void)!write(logs->stop_fd, &one, sizeof(one));
-	close(logs->pipe[0]); /* a writer that waits gets EPIPE */
+	if (logs->stop_fd >= 0)
+		(void)!write(logs->stop_fd, &one, sizeof(one));
+	closep(&logs->pipe[0]); /* a writer that waits gets EPIPE */
 	if (stream->closing)
 		pthread_join(stream->closer, NULL);
+	else
+		log_closer(logs);
 	closep(&logs->stop_fd);
 	local_nodes_release(&logs->nodes);
 	pthread_mutex_destroy(&logs->lock);
@@ -213,7 +217,6 @@ static int start_logs(struct log_stream *stream, struct err *err)
 	logs->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (logs->stop_fd < 0 || pipe2(logs->pipe, O_CLOEXEC) < 0)
 		return err_errno(err, errno, _("Cannot follow the logs"));
-	pthread_mutex_init(&logs->lock, NULL);
 	logs->jobs = xcalloc(logs->nodes.n, sizeof(*logs->jobs));
 	for (size_t i = 0; i < logs->nodes.n; i++) {
 		logs->jobs[logs->n_started].logs = logs;
@@ -241,7 +244,8 @@ static int get_logs(struct api_call *call, struct err *err)
 	int r;
 
 	stream->stopping = call->stopping;
-	stream->logs = (struct logs){ .env = call->env,
+	stream->logs = (struct logs){ .lock = PTHREAD_MUTEX_INITIALIZER,
+				      .env = call->env,
 				      .tail = -1,
 				      .follow = is_on(call, "follow"),
 				      .timestamps = is_on(call, "timestamps"),
@@ -253,8 +257,7 @@ static int get_logs(struct api_call *call, struct err *err)
 	if (r == 0)
 		r = start_logs(stream, err);
 	if (r < 0) {
-		local_nodes_release(&stream->logs.nodes);
-		free(stream);
+		log_free(stream);
 		return r;
 	}
 	call->stream = (struct api_stream){ .read = log_read, .free = log_free, .data = stream };
@@ -265,6 +268,7 @@ static int get_logs(struct api_call *call, struct err *err)
 
 struct exec {
 	int fd; /* of the runtime: the same frames */
+	const _Atomic bool *stopping;
 };
 
 static void exec_run(void *data, int fd, const void *early, size_t early_len)
@@ -272,7 +276,7 @@ static void exec_run(void *data, int fd, const void *early, size_t early_len)
 	struct exec *exec = data;
 
 	/* When the caller goes away, closing the runtime's end hangs the program up. */
-	relay(fd, exec->fd, early, early_len);
+	relay(fd, exec->fd, early, early_len, exec->stopping);
 }
 
 static void exec_free(void *data)
@@ -317,7 +321,7 @@ static int post_exec(struct api_call *call, struct err *err)
 	if (r < 0)
 		return r;
 	exec = xcalloc(1, sizeof(*exec));
-	exec->fd = fd;
+	*exec = (struct exec){ .fd = fd, .stopping = call->stopping };
 	call->upgrade =
 	    (struct api_upgrade){ .protocol = "tepuy-exec", .run = exec_run, .free = exec_free, .data = exec };
 	return 0;

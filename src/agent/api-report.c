@@ -9,6 +9,7 @@
 #include "base/i18n.h"
 #include "base/text.h"
 #include "model/canonical.h"
+#include "model/check.h"
 
 struct sources {
 	const struct node_env *env;
@@ -101,41 +102,47 @@ static const struct consul_service *in_catalog(const struct sources *sources, co
 	return NULL;
 }
 
-/* The kind of a check by its name: of the assignment, added at run time, or the agent's own. */
-static const char *check_kind(const struct sources *sources, const json_t *assignment, const char *name)
+/* Of the assignment's list, else of what was added at run time; what the agent or Consul says itself is a ttl. */
+static const char *kind_of(const struct sources *sources, const json_t *assigned, const char *id)
 {
-	_cleanup_(freep) char *key = xasprintf("tepuy/service/%s/check/%s", sources->service, name);
+	_cleanup_(freep) char *key = xasprintf("tepuy/service/%s/check/%s", sources->service, id);
 	_cleanup_json_ json_t *added = key_json(&sources->keys, key, NULL);
 	const char *kind = json_string_value(json_object_get(json_object_get(added, "check"), "kind"));
 	json_t *check;
 	size_t i;
 
-	json_array_foreach(json_object_get(assignment, "checks"), i, check)
+	json_array_foreach((json_t *)assigned, i, check)
 	{
-		const char *id = json_string_value(json_object_get(check, "id"));
+		const char *name = json_string_value(json_object_get(check, "id"));
 
-		if (!kind && id && !strcmp(id, name))
+		if (name && !strcmp(name, id))
 			kind = json_string_value(json_object_get(check, "kind"));
 	}
-	if (!kind)
-		return "ttl";
-	return !strcmp(kind, "http") ? "http" : !strcmp(kind, "tcp") ? "tcp" : !strcmp(kind, "exec") ? "exec" : "ttl";
+	for (enum check_kind known = CHECK_HTTP; kind && known < CHECK_TTL; known++)
+		if (!strcmp(check_kind_name(known), kind))
+			return check_kind_name(known);
+	return check_kind_name(CHECK_TTL);
 }
 
-static json_t *checks_json(const struct sources *sources, const struct consul_service *entry, const json_t *assignment)
+static json_t *check_json(const struct sources *sources, const struct consul_service *entry,
+			  const struct consul_check *check, const json_t *assigned)
+{
+	const char *id = check->name ? check->name : check->id;
+	int64_t since = check_times_since(sources->env->times, entry->node, check->id, check->status);
+
+	return json_pack("{ss ss ss sI ss}", "id", id, "status", consul_status_name(check->status), "output",
+			 check->output ? check->output : "", "since", (json_int_t)since, "kind",
+			 kind_of(sources, assigned, id));
+}
+
+/* `entry` NULL: it is not in the catalog. */
+static json_t *checks_json(const struct sources *sources, const struct consul_service *entry, const json_t *assigned)
 {
 	json_t *checks = json_array();
 
-	for (size_t i = 0; entry && i < entry->checks.n; i++) {
-		const struct consul_check *check = &entry->checks.v[i];
-		const char *name = check->name ? check->name : check->id;
-
-		if (check->service_id)
-			json_array_append_new(checks, json_pack("{ss ss ss ss}", "id", name, "kind",
-								check_kind(sources, assignment, name), "status",
-								consul_status_name(check->status), "output",
-								check->output ? check->output : ""));
-	}
+	for (size_t i = 0; entry && i < entry->checks.n; i++)
+		if (entry->checks.v[i].service_id)
+			json_array_append_new(checks, check_json(sources, entry, &entry->checks.v[i], assigned));
 	return checks;
 }
 
@@ -204,11 +211,12 @@ static json_t *node_json(const struct sources *sources, const struct consul_kv *
 	_cleanup_json_ json_t *state = key_json(&sources->hosts, state_key, NULL);
 	const struct consul_service *entry = in_catalog(sources, host, id);
 	const json_t *body = json_object_get(assignment, "body");
-	json_t *node = json_pack(
-	    "{ss sI ss ss ss so so sb}", "node", id->node, "gen", (json_int_t)id->gen, "host", host, "health",
-	    health_name(entry), "address", entry && consul_service_address(entry) ? consul_service_address(entry) : "",
-	    "ports", ports_json(entry, json_object_get(body, "ports")), "checks",
-	    checks_json(sources, entry, assignment), "connected", (int)!is_disconnected(sources, id));
+	json_t *node = json_pack("{ss sI ss ss ss so so sb}", "node", id->node, "gen", (json_int_t)id->gen, "host",
+				 host, "health", health_name(entry), "address",
+				 entry && consul_service_address(entry) ? consul_service_address(entry) : "", "ports",
+				 ports_json(entry, json_object_get(body, "ports")), "checks",
+				 checks_json(sources, entry, json_object_get(assignment, "checks")), "connected",
+				 (int)!is_disconnected(sources, id));
 	static const char *const of_assignment[] = { "desired", "revision", "fingerprint" };
 	static const char *const of_state[] = { "state", "why", "log", "since" };
 

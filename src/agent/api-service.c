@@ -35,23 +35,37 @@ static int get_version(struct api_call *call, struct err *err)
 	return 0;
 }
 
-/* Names of all services that have a spec and are not gone. */
+/* Removed, and nothing was submitted since. */
+static bool is_gone(const json_t *spec, const json_t *status)
+{
+	const char *phase = json_string_value(json_object_get(status, "phase"));
+
+	return phase && !strcmp(phase, "removed") && (!spec || json_is_true(json_object_get(spec, "down")));
+}
+
+/* Names of all services that are there, also of those that no leader has taken up yet. Keys come sorted. */
 static int service_names(struct consul *consul, struct strv *ret, struct err *err)
 {
 	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
+	_cleanup_json_ json_t *spec = NULL;
 	int r = consul_kv_list(consul, "tepuy/service/", &kvs, err);
 
 	for (size_t i = 0; r == 0 && i < kvs.n; i++) {
-		const char *name = kvs.v[i].key + strlen("tepuy/service/"), *slash = strchr(name, '/');
-		_cleanup_json_ json_t *json = NULL;
-		const char *phase;
+		const char *key = kvs.v[i].key + strlen("tepuy/service/"), *slash = strchr(key, '/');
+		_cleanup_(freep) char *name = slash ? xstrndup(key, (size_t)(slash - key)) : NULL;
+		_cleanup_json_ json_t *json = json_loadb(kvs.v[i].value, kvs.v[i].len, 0, NULL);
 
-		if (!slash || strcmp(slash, "/status"))
+		if (!slash)
 			continue;
-		json = json_loadb(kvs.v[i].value, kvs.v[i].len, 0, NULL);
-		phase = json_string_value(json_object_get(json, "phase"));
-		if (phase && strcmp(phase, "removed"))
-			strv_take(ret, xstrndup(name, (size_t)(slash - name)));
+		if (!strcmp(slash, "/spec")) {
+			json_decref(spec);
+			spec = json_incref(json);
+			strv_add(ret, name);
+		} else if (!strcmp(slash, "/status") && ret->n && !strcmp(ret->v[ret->n - 1], name) &&
+			   is_gone(spec, json)) {
+			free(ret->v[--ret->n]);
+			ret->v[ret->n] = NULL;
+		}
 	}
 	return r;
 }

@@ -28,49 +28,6 @@ struct api {
 	char *path;
 };
 
-static const struct api_route *const tables[] = { api_service_routes, api_node_routes, api_check_routes,
-						  api_stream_routes };
-
-/* --- routes --- */
-
-/* Does the pattern's one '*' (if any) cover the rest? `ret_rest` is owned by the caller. */
-static bool matches(const char *pattern, const char *path, char **ret_rest)
-{
-	const char *star = strchr(pattern, '*');
-	size_t before = star ? (size_t)(star - pattern) : 0, after = star ? strlen(star + 1) : 0, len = strlen(path);
-
-	if (!star)
-		return !strcmp(pattern, path);
-	if (len <= before + after || strncmp(path, pattern, before) || strcmp(path + len - after, star + 1))
-		return false;
-	free(*ret_rest);
-	*ret_rest = xstrndup(path + before, len - before - after);
-	return true;
-}
-
-/* The most specific pattern is the longest one. `ret_known`: the path is one of ours, whatever the method. */
-static const struct api_route *find_route(const char *method, const char *path, char **ret_rest, bool *ret_known)
-{
-	const struct api_route *best = NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-		for (const struct api_route *route = tables[i]; route->method; route++) {
-			_cleanup_(freep) char *rest = NULL;
-
-			if (!matches(route->pattern, path, &rest))
-				continue;
-			*ret_known = true;
-			if (strcmp(route->method, method) || (best && strlen(best->pattern) >= strlen(route->pattern)))
-				continue;
-			best = route;
-			free(*ret_rest);
-			*ret_rest = TAKE_PTR(rest);
-		}
-	return best;
-}
-
-/* --- one request --- */
-
 struct request {
 	struct api *api;
 	struct api_call call;
@@ -115,11 +72,15 @@ static int status_of(int code)
 	case ESTALE:
 	case EEXIST:
 	case EBUSY:
+	case ESRCH:
 		return MHD_HTTP_CONFLICT;
 	case EFBIG:
 		return MHD_HTTP_CONTENT_TOO_LARGE;
 	case EAGAIN:
 	case ECONNREFUSED:
+	case ECONNRESET:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
 	case ETIMEDOUT:
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
 	default:
@@ -147,12 +108,16 @@ static enum MHD_Result send_text(struct request *request, int status, const char
 			     MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY), type);
 }
 
-static enum MHD_Result send_error(struct request *request, int code, const char *sentence)
+static enum MHD_Result send_error(struct request *request, int status, int code, const char *sentence)
 {
-	_cleanup_json_ json_t *json = json_pack("{ss ss}", "error", sentence, "code", strerrorname_np(code));
-	_cleanup_(freep) char *text = json ? json_canonical(json) : xstrdup("{\"error\":\"\",\"code\":\"EIO\"}");
+	const char *name = strerrorname_np(code);
+	_cleanup_(freep) char *safe = xstrdup(sentence), *text = NULL;
+	_cleanup_json_ json_t *json = NULL;
 
-	return send_text(request, status_of(code), text, "application/json");
+	text_printable(safe, true); /* it may quote what was asked for, in whatever bytes */
+	json = json_pack("{ss ss}", "error", safe, "code", name ? name : "EIO");
+	text = json_canonical(json);
+	return send_text(request, status, text, "application/json");
 }
 
 static ssize_t on_stream(void *data, uint64_t position, char *to, size_t size)
@@ -232,27 +197,49 @@ static enum MHD_Result send_answer(struct request *request)
 	return send_text(request, call->status ? call->status : MHD_HTTP_OK, text, "application/json");
 }
 
-static enum MHD_Result answer(struct request *request)
+/* No body at all is an empty object. */
+static int read_json(struct api_call *call, struct err *err)
 {
-	struct api_call *call = &request->call;
-	_cleanup_err_ struct err err = ERR_INIT;
 	json_error_t where;
-	int r;
+
+	call->json = call->body.len ? json_loadb(buf_text(&call->body), call->body.len, JSON_REJECT_DUPLICATES, &where)
+				    : json_object();
+	if (!call->json)
+		return err_set(err, EINVAL, _("The request's body is no JSON, line %d column %d: %s"), where.line,
+			       where.column, where.text);
+	if (!json_is_object(call->json))
+		return err_set(err, EINVAL, _("The request's body must be a JSON object"));
+	return 0;
+}
+
+static int handle(struct request *request, struct err *err)
+{
+	int r = 0;
 
 	if (!request->route)
-		return request->known ? send_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "", NULL)
-				      : send_error(request, ENOENT, _("The agent's API has no such path."));
+		return err_set(err, ENOENT, _("The agent's API has no path %s; docs/api.md lists those that it has"),
+			       request->call.path);
 	if (request->too_large)
-		return send_error(request, EFBIG, _("The request is larger than the agent accepts."));
-	if (request->route->json) {
-		call->json = json_loadb(buf_text(&call->body), call->body.len, JSON_REJECT_DUPLICATES, &where);
-		if (!json_is_object(call->json))
-			return send_error(request, EINVAL, _("The request's body must be a JSON object."));
-	}
-	r = request->route->handler(call, &err);
-	if (r < 0)
-		return send_error(request, err.code ? err.code : -r, err_text(&err));
-	return send_answer(request);
+		return err_set(err, EFBIG, _("The request is larger than the agent accepts"));
+	if (request->route->json)
+		r = read_json(&request->call, err);
+	return r < 0 ? r : request->route->handler(&request->call, err);
+}
+
+static enum MHD_Result answer(struct request *request)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	int r;
+
+	if (!request->route && request->known)
+		return send_error(request, MHD_HTTP_METHOD_NOT_ALLOWED, EOPNOTSUPP,
+				  _("The agent's API does not have that method on this path; see docs/api.md"));
+	r = handle(request, &err);
+	if (r == 0)
+		return send_answer(request);
+	if (!err.code)
+		err_errno(&err, -r, _("The request cannot be answered"));
+	return send_error(request, status_of(err.code), err.code, err_text(&err));
 }
 
 static void limit_silence(struct MHD_Connection *connection, unsigned seconds)
@@ -266,7 +253,7 @@ static struct request *request_new(struct api *api, struct MHD_Connection *conne
 	struct request *request = xcalloc(1, sizeof(*request));
 
 	request->api = api;
-	request->route = find_route(method, path, &request->rest, &request->known);
+	request->route = api_route_find(method, path, &request->rest, &request->known);
 	request->call = (struct api_call){
 		.env = api->env,
 		.leading = api->leading,
@@ -319,6 +306,14 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 
 /* --- the socket --- */
 
+/* Two agents of one host would undo each other's work. */
+static bool somebody_listens(const struct sockaddr_un *address)
+{
+	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+}
+
 static int listen_on(const char *path, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -328,6 +323,8 @@ static int listen_on(const char *path, struct err *err)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return err_set(err, ENAMETOOLONG, _("The socket's path %s is too long"), path);
 	strcpy(address.sun_path, path);
+	if (somebody_listens(&address))
+		return err_set(err, EADDRINUSE, _("Another agent is at work on %s; stop it first"), path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_errno(err, errno, _("Cannot make the socket %s"), path);

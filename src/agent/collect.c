@@ -58,11 +58,11 @@ static void work(void *data)
 		job->r = rt->ops->prune(rt, &images, &job->err);
 }
 
-static void done(void *data)
+static void done(void *data, bool dropped)
 {
 	struct job *job = data;
 
-	if (job->r < 0)
+	if (!dropped && job->r < 0)
 		log_debug("Unused images stay for now: %s", err_text(&job->err));
 	strv_release(&job->keep);
 	err_release(&job->err);

@@ -29,7 +29,7 @@ static enum converge_step run(const struct converge_view *view)
 		return keep_running(view);
 	if (!view->image_ready)
 		return CONVERGE_PREPARE;
-	return view->links_known && view->volumes_free ? CONVERGE_LAUNCH : CONVERGE_NOTHING;
+	return view->links_known && !view->volumes_held ? CONVERGE_LAUNCH : CONVERGE_NOTHING;
 }
 
 static enum converge_step stop(const struct converge_view *view)

@@ -39,7 +39,7 @@ struct converge_view {
 	enum node_desired desired;
 	enum container container;
 	bool image_ready;
-	bool volumes_free; /* no other instance of this host runs with a volume of its */
+	bool volumes_held; /* another instance of this host runs with a volume of its */
 	bool links_known;  /* Consul has told of every component that it is connected to */
 	bool registered;   /* the local Consul agent has it */
 	bool level;        /* its registration is as wanted */

@@ -12,7 +12,8 @@ struct exec_check {
 	struct exec_checks *owner; /* NULL: dropped */
 	sd_event_source *timer;
 	bool busy;
-	char *told; /* what Consul was last told, NULL: nothing */
+	char *told;             /* what Consul was last told, NULL: nothing that it took */
+	struct http_call *call; /* that tells it now */
 	/* the job's own */
 	struct node_env *env;
 	char *container;
@@ -29,6 +30,7 @@ struct exec_checks {
 static void check_destroy(struct exec_check *check)
 {
 	sd_event_source_disable_unref(check->timer);
+	http_call_cancel(check->call);
 	free(check->told);
 	free(check->container);
 	free(check->check.id);
@@ -70,9 +72,13 @@ static void work(void *data)
 
 static void on_told(void *data, int r, struct http_reply *reply, struct err *err)
 {
-	(void)data;
-	if (r < 0 || reply->status != 200)
-		log_debug("Consul was not told of a check: %s", r < 0 ? err_text(err) : buf_text(&reply->body));
+	struct exec_check *check = data;
+
+	check->call = NULL;
+	if (r == 0 && reply->status == 200)
+		return;
+	log_debug("Consul was not told of %s: %s", check->check.id, r < 0 ? err_text(err) : buf_text(&reply->body));
+	free(TAKE_PTR(check->told)); /* the next turn tells it again */
 }
 
 static void tell(struct exec_check *check)
@@ -83,15 +89,13 @@ static void tell(struct exec_check *check)
 	struct agent *agent = check->owner->instance->agent;
 	struct http_request request = { .method = "PUT", .path = path };
 
-	if (!body)
-		return; /* output that is no UTF-8 is told at the next change */
 	text = json_canonical(body);
-	if (check->told && !strcmp(check->told, text))
-		return;
+	if (check->call || (check->told && !strcmp(check->told, text)))
+		return; /* one at a time, so that none overtakes another; the next turn tells the newer */
 	request.body = text;
 	request.body_len = strlen(text);
-	http_loop_start(agent->loop, consul_base(agent->env.consul), consul_token(agent->env.consul), &request, on_told,
-			NULL);
+	check->call = http_loop_start(agent->loop, consul_base(agent->env.consul), consul_token(agent->env.consul),
+				      &request, on_told, check);
 	free(check->told);
 	check->told = TAKE_PTR(text);
 }
@@ -105,7 +109,7 @@ static void plan_turn(struct exec_check *check, int64_t after_ms)
 				   (uint64_t)after_ms * 1000, 0, on_turn, check);
 }
 
-static void done(void *data)
+static void done(void *data, bool dropped)
 {
 	struct exec_check *check = data;
 
@@ -114,6 +118,8 @@ static void done(void *data)
 		check_destroy(check);
 		return;
 	}
+	if (dropped)
+		return;
 	tell(check);
 	probe_release(&check->probe);
 	plan_turn(check, check->check.check.interval);

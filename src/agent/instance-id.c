@@ -2,6 +2,7 @@
 #include "agent/instance-id.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/i18n.h"
@@ -21,12 +22,18 @@ static size_t split(char *text, const char *separators, char **parts, size_t mos
 
 int instance_id_parse(const char *text, struct instance_id *ret, struct err *err)
 {
-	_cleanup_(freep) char *copy = xstrdup(text);
+	_cleanup_(freep) char *copy = xstrdup(text), *again = NULL;
 	char *parts[4];
 	uint64_t n, gen;
+	bool valid;
 
-	if (split(copy, "/.", parts, 4) != 4 || !text_is_name(parts[0]) || !text_is_name(parts[1]) ||
-	    text_u64(parts[2], &n) < 0 || text_u64(parts[3], &gen) < 0 || n < 1 || n > 100000)
+	valid = split(copy, "/.", parts, 4) == 4 && text_is_name(parts[0]) && text_is_name(parts[1]) &&
+		text_u64(parts[2], &n) == 0 && text_u64(parts[3], &gen) == 0 && n >= 1 && n <= 100000 &&
+		gen <= INT64_MAX;
+	if (valid) /* one instance, one text: no other separators, no leading zeros */
+		again =
+		    xasprintf("%s/%s/%llu.%llu", parts[0], parts[1], (unsigned long long)n, (unsigned long long)gen);
+	if (!valid || strcmp(again, text))
 		return err_set(err, EINVAL, _("'%s' does not name an instance, such as portal/web/1.5"), text);
 	*ret = (struct instance_id){
 		.service = xstrdup(parts[0]),

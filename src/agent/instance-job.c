@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/collect.h"
+#include "agent/exec-checks.h"
 #include "agent/node-image.h"
 #include "agent/node-launch.h"
 #include "base/clock.h"
@@ -191,15 +192,23 @@ static void failed(struct instance *instance, struct job *job)
 		instance_succeeded(instance); /* nobody wants it any more: there is nothing to try again */
 	else
 		instance_failed(instance, err_text(&job->err), TAKE_PTR(job->log), 1000, final);
+	/* It may have been done in part: nobody may take it for stopped before the runtime has said so. */
+	if (job->step == CONVERGE_LAUNCH || job->step == CONVERGE_STOP || job->step == CONVERGE_REMOVE)
+		instance->container = CONTAINER_UNKNOWN;
 	agent_look_at_runtime(instance->agent);
 }
 
-static void done(void *data)
+static void done(void *data, bool dropped)
 {
 	struct job *job = data;
 	struct instance *instance = job->instance;
 
 	instance->busy = false;
+	instance->seen_after = instance->agent->looks;
+	if (dropped) {
+		job_free(job);
+		return;
+	}
 	if (job->r < 0)
 		failed(instance, job);
 	else
@@ -230,6 +239,8 @@ void instance_begin(struct instance *instance, enum converge_step step, json_t *
 	job->context = context ? json_deep_copy(context) : NULL;
 	job->container = xstrdup(instance->container == CONTAINER_NONE ? NULL : instance->node.id);
 	instance_registration(instance, &job->registration);
+	if (step == CONVERGE_DEREGISTER || step == CONVERGE_STOP || step == CONVERGE_REMOVE)
+		exec_checks_stop(instance->exec_checks);
 	instance->busy = true;
 	instance->doing = step;
 	pool_submit(instance->agent->pool, work, done, job);
@@ -247,7 +258,7 @@ void instance_report_death(struct instance *instance, int exit_code)
 	_cleanup_(freep) char *path = xasprintf("/v1/agent/check/update/%s:running", instance->id.catalog_id);
 	_cleanup_json_ json_t *body = NULL;
 	_cleanup_(freep) char *text = NULL,
-			      *output = xasprintf("The main process ended with exit status %d.", exit_code);
+			      *output = xasprintf(_("The main process ended with exit status %d."), exit_code);
 	struct http_request request = { .method = "PUT", .path = path };
 
 	if (!instance->registered)

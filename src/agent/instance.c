@@ -118,8 +118,9 @@ void instance_assign(struct instance *instance, const char *assignment)
 	struct node_spec *spec;
 
 	if (!assignment) {
+		if (instance->assignment)
+			forgive(instance);
 		free(TAKE_PTR(instance->assignment));
-		forgive(instance);
 		return;
 	}
 	if (instance->assignment && !strcmp(instance->assignment, assignment))
@@ -135,33 +136,39 @@ void instance_assign(struct instance *instance, const char *assignment)
 	forgive(instance);
 }
 
-void instance_observe(struct instance *instance, const struct runtime_node *node)
+/* What the agent needs of what the runtime says. */
+static void copy_node(struct runtime_node *to, const struct runtime_node *from)
 {
-	bool was_running = instance->container == CONTAINER_RUNNING;
+	*to = (struct runtime_node){ .id = xstrdup(from->id),
+				     .name = xstrdup(from->name),
+				     .state = from->state,
+				     .exit_code = from->exit_code,
+				     .ports = xcalloc(from->n_ports, sizeof(*from->ports)),
+				     .n_ports = from->n_ports };
+	for (size_t i = 0; i < from->n_ports; i++) {
+		to->ports[i] = from->ports[i];
+		to->ports[i].name = xstrdup(from->ports[i].name);
+		to->ports[i].address = xstrdup(from->ports[i].address);
+	}
+}
 
-	if (instance->busy) {
-		instance->missed = true;
-		return;
+bool instance_observe(struct instance *instance, const struct runtime_node *node, uint64_t look)
+{
+	if (instance->busy || look <= instance->seen_after) {
+		instance->missed = instance->busy;
+		return false;
 	}
 	runtime_node_release(&instance->node);
-	if (!node) {
-		instance->container = CONTAINER_NONE;
-		return;
+	instance->container = CONTAINER_NONE;
+	if (node) {
+		copy_node(&instance->node, node);
+		instance->container = node->state == RUNTIME_RUNNING   ? CONTAINER_RUNNING
+				      : node->state == RUNTIME_CREATED ? CONTAINER_CREATED
+								       : CONTAINER_EXITED;
 	}
-	instance->node.id = xstrdup(node->id);
-	instance->node.name = xstrdup(node->name);
-	instance->node.ports = xcalloc(node->n_ports, sizeof(*node->ports));
-	for (size_t i = 0; i < node->n_ports; i++) {
-		instance->node.ports[i] = node->ports[i];
-		instance->node.ports[i].name = xstrdup(node->ports[i].name);
-		instance->node.ports[i].address = xstrdup(node->ports[i].address);
-	}
-	instance->node.n_ports = node->n_ports;
-	instance->container = node->state == RUNTIME_RUNNING   ? CONTAINER_RUNNING
-			      : node->state == RUNTIME_CREATED ? CONTAINER_CREATED
-							       : CONTAINER_EXITED;
-	if (was_running && instance->container != CONTAINER_RUNNING)
+	if (instance->container != CONTAINER_RUNNING)
 		instance->proven = false;
+	return true;
 }
 
 /* Back off: 0, 1, 2, 4 … 30 s for starts, from 2 s for what will hardly mend itself. */
@@ -177,6 +184,7 @@ static void back_off(struct instance *instance, int64_t first_ms)
 void instance_died(struct instance *instance, int exit_code)
 {
 	instance->missed = instance->busy;
+	instance->seen_after = instance->agent->looks;
 	if (instance->container != CONTAINER_RUNNING || instance->doing == CONVERGE_STOP ||
 	    instance->doing == CONVERGE_REMOVE)
 		return;
@@ -284,22 +292,35 @@ static const struct instance *holder_of_volumes(const struct instance *instance)
 	return NULL;
 }
 
-static struct converge_view view_of(const struct instance *instance, json_t *context)
+/* Without a context, a link is not known yet: the files stay as they are. */
+static bool has_files_of(const struct instance *instance, const json_t *context)
 {
 	_cleanup_(freep) char *fingerprint = context ? json_fingerprint(context) : NULL;
 
+	return !fingerprint || (instance->files && !strcmp(instance->files, fingerprint));
+}
+
+bool instance_is_configured(const struct instance *instance)
+{
+	_cleanup_json_ json_t *context = instance->spec ? instance_context(instance) : NULL;
+
+	return context && has_files_of(instance, context);
+}
+
+static struct converge_view view_of(const struct instance *instance, const json_t *context)
+{
 	return (struct converge_view){
 		.assigned = instance->assignment != NULL,
 		.explained = instance->explained,
 		.desired = instance->spec ? instance->spec->desired : NODE_STOP,
 		.container = instance->container,
 		.image_ready = instance->image_ready,
-		.volumes_free = !holder_of_volumes(instance),
+		.volumes_held = holder_of_volumes(instance) != NULL,
 		.links_known = context != NULL,
 		.registered = instance->registered,
 		.level = is_level(instance),
 		.proven = instance->proven,
-		.configured = !context || (instance->files && !strcmp(instance->files, fingerprint)),
+		.configured = has_files_of(instance, context),
 		.has_state = instance->has_state,
 		.retry_ms = instance->retry_ms,
 		.now_ms = clock_monotonic_ms(),
@@ -322,26 +343,25 @@ static const char *state_name(const struct instance *instance, const struct conv
 /* The state key tells the leader what the catalog cannot say. */
 static void report(struct instance *instance, const struct converge_view *view)
 {
-	_cleanup_(freep) char *key = NULL;
+	_cleanup_(freep) char *key = NULL, *text = NULL;
 	_cleanup_json_ json_t *what = NULL;
-	char *text;
 
 	if (!instance->assignment || instance->container == CONTAINER_UNKNOWN)
 		return;
 	what = json_pack("{ss ss* ss* sI}", "state", state_name(instance, view), "why", instance->why, "log",
 			 instance->log, "answers", (json_int_t)instance->spec->since);
 	text = json_canonical(what);
-	if (instance->reported && !strcmp(text, instance->reported)) {
-		free(text);
+	if (!instance->reported || strcmp(text, instance->reported))
+		instance->reported_ms = clock_realtime_ms();
+	else if (!instance->report_again)
 		return;
-	}
 	free(instance->reported);
-	instance->reported = text;
-	json_object_set_new(what, "since", json_integer(clock_realtime_ms()));
+	instance->reported = TAKE_PTR(text);
+	instance->report_again = false;
+	json_object_set_new(what, "since", json_integer(instance->reported_ms));
 	key = xasprintf("tepuy/host/%s/state/%s", instance->agent->env.host, instance->id.text);
 	text = json_canonical(what);
 	kv_level_put(instance->agent->kv, key, text);
-	free(text);
 	instance->has_state = true;
 }
 
@@ -367,6 +387,13 @@ static void forget(struct instance *instance)
 	instance->has_state = false;
 }
 
+/* Nothing of it is wanted or here; what waits for its next try is still here. */
+static bool is_gone(const struct instance *instance)
+{
+	return !instance->assignment && instance->container == CONTAINER_NONE && !instance->registered &&
+	       !instance->has_state;
+}
+
 void instance_step(struct instance *instance)
 {
 	const struct agent *agent = instance->agent;
@@ -375,7 +402,8 @@ void instance_step(struct instance *instance)
 	struct converge_view view;
 
 	/* Nothing is done before all have told: Consul what is wanted, the runtime and the catalog what is there. */
-	if (instance->busy || !agent->assignments_known || !agent->runtime_listed || !agent->catalog_known)
+	if (instance->busy || !agent->assignments_known || !agent->added_known || !agent->runtime_listed ||
+	    !agent->catalog_known)
 		return;
 	learn(instance);
 	use_links(instance);
@@ -391,9 +419,8 @@ void instance_step(struct instance *instance)
 	if (step != CONVERGE_NOTHING) {
 		log_debug("%s: %s", instance->id.text, converge_step_name(step));
 		instance_begin(instance, step, context);
-	} else if (!instance->assignment && instance->container == CONTAINER_NONE && !instance->has_state &&
-		   !instance->registered)
-		instance_free(instance); /* not while it only waits to try again to take away what is left of it */
+	} else if (is_gone(instance))
+		instance_free(instance);
 	else if (instance->container == CONTAINER_RUNNING && instance->registered) {
 		exec_checks_start(instance);
 		proxy_update(instance);

@@ -25,11 +25,12 @@ struct instance {
 	char *assignment;          /* its JSON as in Consul, NULL: not assigned */
 	struct node_spec *spec;    /* of the last assignment, NULL: never seen or unreadable */
 	bool mentioned;            /* scratch of agent-run.c: in the list at hand */
-	bool explained, has_state; /* see converge_view */
+	bool explained, has_state; /* see converge_view; explained by the last answer of Consul */
 
 	/* Is */
 	enum container container;
 	struct runtime_node node; /* while there is a container */
+	uint64_t seen_after;      /* only a look at the runtime that began after this one knows what is now */
 	bool image_ready, registered, proven;
 	char *level;        /* digest of the registration that Consul has, NULL: unknown */
 	char *files;        /* fingerprint of the context that its files were made from, NULL: unknown */
@@ -45,7 +46,9 @@ struct instance {
 	int64_t retry_ms, launched_ms; /* monotonic */
 	char *why, *log;               /* of the last failure */
 	bool failed;                   /* enough to say so: not a first hiccup */
-	char *reported;                /* value of its state key as last wanted */
+	char *reported;                /* value of its state key as last wanted, without `since` */
+	int64_t reported_ms;           /* its `since` */
+	bool report_again;             /* Consul may have lost it */
 
 	struct exec_checks *exec_checks;
 	struct proxy *proxy;
@@ -58,8 +61,11 @@ struct instance *instance_find(struct agent *agent, const char *text);
 
 /* A changed assignment (NULL: none). */
 void instance_assign(struct instance *instance, const char *assignment);
-/* What the runtime has of it (NULL: nothing). */
-void instance_observe(struct instance *instance, const struct runtime_node *node);
+/*
+ * What the runtime has of it (NULL: nothing), as look number `look` saw it. False: the look began before the last job
+ * or event of the instance, so that it is not believed and another one is wanted.
+ */
+bool instance_observe(struct instance *instance, const struct runtime_node *node, uint64_t look);
 /* Its main process ended. */
 void instance_died(struct instance *instance, int exit_code);
 /* A component that it is connected to changed: routes first, files after. */
@@ -77,6 +83,8 @@ void instance_free(struct instance *instance);
 bool instance_registration(const struct instance *instance, struct registration *ret);
 /* The context of its templates; NULL while a link is not known yet. A new reference. */
 json_t *instance_context(const struct instance *instance);
+/* Its files are those of the present links, and it has taken them up. */
+bool instance_is_configured(const struct instance *instance);
 /* Time of the earliest retry, INT64_MAX: none. Monotonic ms. */
 int64_t instances_next_retry(const struct agent *agent);
 

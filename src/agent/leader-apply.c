@@ -212,11 +212,12 @@ static void work(void *data)
 	}
 }
 
-static void done(void *data)
+static void done(void *data, bool dropped)
 {
 	struct job *job = data;
 
-	job->done(job->data, &job->applied);
+	if (!dropped)
+		job->done(job->data, &job->applied);
 	for (size_t i = 0; i < job->n; i++)
 		txn_release(&job->txns[i]);
 	free(job->txns);

@@ -164,7 +164,9 @@ static int read_spec(struct plan_service *service, json_t *json, struct spec_cac
 	return 0;
 }
 
-static void read_service_key(const struct leader_sources *from, const struct consul_kv *kv, struct plan_view *view)
+/* `unreadable` gets the service when its status is: without it a service looks like a new one. */
+static void read_service_key(const struct leader_sources *from, const struct consul_kv *kv, struct plan_view *view,
+			     struct strv *unreadable)
 {
 	_cleanup_(freep) char *name = xstrdup(kv->key + strlen(SERVICES));
 	_cleanup_json_ json_t *json = NULL;
@@ -185,6 +187,8 @@ static void read_service_key(const struct leader_sources *from, const struct con
 	else if (!strcmp(kind, "status")) {
 		r = plan_status_from_json(json, &service->status, &err);
 		service->status_index = kv->modify_index;
+		if (r < 0)
+			strv_add(unreadable, name);
 	} else if (text_starts(kind, "disconnect/")) {
 		service->disconnects =
 		    xreallocarray(service->disconnects, service->n_disconnects + 1, sizeof(*service->disconnects));
@@ -194,6 +198,21 @@ static void read_service_key(const struct leader_sources *from, const struct con
 	}
 	if (r < 0)
 		log_warning("The key %s cannot be read: %s", kv->key, err_text(&err));
+}
+
+static void leave_out(struct plan_view *view, size_t i)
+{
+	plan_service_release(&view->services[i]);
+	view->services[i] = view->services[--view->n_services];
+}
+
+static void leave_out_unreadable(struct plan_view *view, const struct strv *unreadable)
+{
+	for (size_t i = 0; i < view->n_services;)
+		if (strv_has(unreadable, view->services[i].name))
+			leave_out(view, i);
+		else
+			i++;
 }
 
 /* The spec to fall back on. A service that lacks it is not planned before it is there. */
@@ -211,8 +230,7 @@ static void find_good_specs(const struct leader_sources *from, struct plan_view 
 			continue;
 		}
 		strv_addf(missing, "%s/%llu", service->name, (unsigned long long)good);
-		plan_service_release(service);
-		*service = view->services[--view->n_services];
+		leave_out(view, i);
 	}
 }
 
@@ -236,7 +254,8 @@ static bool split_host_key(char *key, char **ret_host, char **ret_kind, char **r
 	return true;
 }
 
-static void read_host_key(const struct consul_kv *kv, struct plan_view *view)
+/* `unreadable` gets the service of an assignment that is: what it may run must not be taken for not there. */
+static void read_host_key(const struct consul_kv *kv, struct plan_view *view, struct strv *unreadable)
 {
 	_cleanup_(freep) char *key = xstrdup(kv->key);
 	_cleanup_json_ json_t *json = json_loadb(kv->value, kv->len, 0, NULL);
@@ -255,6 +274,8 @@ static void read_host_key(const struct consul_kv *kv, struct plan_view *view)
 		r = plan_instance_from_json(kv->key, json, instance, &err);
 		instance->index = kv->modify_index;
 		view->n_instances -= r < 0;
+		if (r < 0)
+			strv_take(unreadable, xstrndup(rest, strcspn(rest, "/")));
 	} else if (!strcmp(kind, "ack")) {
 		r = plan_ack_from_json(kv->key, json, plan_view_add_ack(view), &err);
 		view->n_acks -= r < 0;
@@ -330,7 +351,7 @@ static void health_table(const struct consul_checks *checks, struct health_table
 	for (size_t i = 0; i < checks->n; i++) {
 		const struct consul_check *check = &checks->v[i];
 
-		if (!check->service_id && strcmp(check->id, "serfHealth"))
+		if (!check->node || (!check->service_id && strcmp(check->id, "serfHealth")))
 			continue;
 		ret->rows = grow_array(ret->rows, ret->n, &ret->cap, sizeof(*ret->rows));
 		ret->rows[ret->n].health = health_of(check);
@@ -366,11 +387,12 @@ static void read_health(const struct leader_sources *from, const struct health_t
 {
 	for (size_t i = 0; i < view->n_hosts; i++) {
 		struct plan_host *host = &view->hosts[i];
+		int64_t so_ms;
 
 		host->alive = look_up(table, host->name) == PLAN_PASSING;
-		host->dead_ms = remember(from->memory, host->name, host->alive, from->monotonic_ms);
-		if (host->alive)
-			host->dead_ms = 0;
+		so_ms = remember(from->memory, host->name, host->alive, from->monotonic_ms);
+		host->alive_ms = host->alive ? so_ms : 0;
+		host->dead_ms = host->alive ? 0 : so_ms;
 	}
 	for (size_t i = 0; i < view->n_instances; i++) {
 		struct plan_instance *instance = &view->instances[i];
@@ -388,15 +410,17 @@ static void read_health(const struct leader_sources *from, const struct health_t
 void leader_view(const struct leader_sources *from, struct plan_view *ret, struct strv *missing)
 {
 	_cleanup_(health_table_release) struct health_table table = { 0 };
+	_cleanup_strv_ struct strv unreadable = { 0 };
 	struct plan_view view = { .now_ms = from->now_ms };
 
 	for (size_t i = 0; i < from->services->n; i++)
 		if (text_starts(from->services->v[i].key, SERVICES))
-			read_service_key(from, &from->services->v[i], &view);
+			read_service_key(from, &from->services->v[i], &view, &unreadable);
 	find_good_specs(from, &view, missing);
 	for (size_t i = 0; i < from->hosts->n; i++)
 		if (text_starts(from->hosts->v[i].key, HOSTS))
-			read_host_key(&from->hosts->v[i], &view);
+			read_host_key(&from->hosts->v[i], &view, &unreadable);
+	leave_out_unreadable(&view, &unreadable);
 	for (size_t i = 0; i < view.n_instances; i++)
 		read_state(from, &view.instances[i]);
 	health_table(from->checks, &table);

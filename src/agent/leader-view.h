@@ -33,7 +33,8 @@ struct leader_sources {
 };
 
 /*
- * Builds the view. What cannot be read is logged and left out; a service whose good spec is needed but not in the cache
+ * Builds the view. What cannot be read is logged and left out, with the whole service when it is the status or an
+ * assignment, as to plan without them could run a node twice; a service whose good spec is needed but not in the cache
  * is named in `missing` as "service/revision" and left out as well.
  */
 void leader_view(const struct leader_sources *from, struct plan_view *ret, struct strv *missing);

@@ -28,7 +28,7 @@ struct leader {
 	bool have_services, have_hosts, have_checks;
 	struct health_memory *memory;
 	struct spec_cache *specs;
-	struct strv fetching; /* "service/revision" under way */
+	struct fetch *fetches;
 	bool applying, again;
 	uint64_t see_services, see_hosts; /* what the watches must show before the next plan */
 	int64_t see_until_ms;
@@ -36,6 +36,7 @@ struct leader {
 };
 
 static void plan(struct leader *leader);
+static void plan_soon(struct leader *leader);
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 {
@@ -58,47 +59,73 @@ static void wake_after(struct leader *leader, int64_t ms)
 				   on_timer, leader);
 }
 
+/* An earlier revision's spec on its way. */
 struct fetch {
+	struct fetch *next;
 	struct leader *leader;
 	char *service;
 	uint64_t revision;
+	struct http_call *call;
 };
 
-static void on_spec(void *data, int r, struct http_reply *reply, struct err *err)
+static void fetch_free(struct fetch *fetch)
 {
-	struct fetch *fetch = data;
-	json_t *json = NULL;
+	struct fetch **at = &fetch->leader->fetches;
 
-	if (r < 0 || (reply->status != 200 && reply->status != 404))
-		log_warning("Revision %llu of %s cannot be read: %s", (unsigned long long)fetch->revision,
-			    fetch->service, r < 0 ? err_text(err) : buf_text(&reply->body));
-	else {
-		json = reply->status == 200 ? json_loadb(buf_text(&reply->body), reply->body.len, 0, NULL) : NULL;
-		spec_cache_put(fetch->leader->specs, fetch->service, fetch->revision, json ? json : json_null());
-	}
-	strv_release(&fetch->leader->fetching);
-	plan(fetch->leader);
+	while (*at != fetch)
+		at = &(*at)->next;
+	*at = fetch->next;
+	http_call_cancel(fetch->call);
 	free(fetch->service);
 	free(fetch);
 }
 
-/* The spec of an earlier revision; the plan goes on when it is there. */
+static void on_spec(void *data, int r, struct http_reply *reply, struct err *err)
+{
+	struct fetch *fetch = data;
+	struct leader *leader = fetch->leader;
+	json_t *json = NULL;
+
+	fetch->call = NULL;
+	if (r < 0 || (reply->status != 200 && reply->status != 404)) {
+		log_warning("Revision %llu of %s cannot be read: %s", (unsigned long long)fetch->revision,
+			    fetch->service, r < 0 ? err_text(err) : buf_text(&reply->body));
+		wake_after(leader, REFUSED_MS);
+	} else {
+		json = reply->status == 200 ? json_loadb(buf_text(&reply->body), reply->body.len, 0, NULL) : NULL;
+		spec_cache_put(leader->specs, fetch->service, fetch->revision, json ? json : json_null());
+		plan_soon(leader);
+	}
+	fetch_free(fetch);
+}
+
+static bool is_fetching(const struct leader *leader, const char *service, uint64_t revision)
+{
+	for (const struct fetch *fetch = leader->fetches; fetch; fetch = fetch->next)
+		if (fetch->revision == revision && !strcmp(fetch->service, service))
+			return true;
+	return false;
+}
+
+/* `name` is "service/revision"; the plan goes on when it is there. */
 static void fetch_spec(struct leader *leader, const char *name)
 {
 	const char *slash = strchr(name, '/');
 	_cleanup_(freep) char *path = xasprintf("/v1/kv/tepuy/revision/%s?raw", name);
+	_cleanup_(freep) char *service = xstrndup(name, (size_t)(slash - name));
+	uint64_t revision = strtoull(slash + 1, NULL, 10);
 	struct http_request request = { .method = "GET", .path = path };
 	struct fetch *fetch;
 
-	if (strv_has(&leader->fetching, name))
+	if (is_fetching(leader, service, revision))
 		return;
-	strv_add(&leader->fetching, name);
 	fetch = xcalloc(1, sizeof(*fetch));
-	fetch->leader = leader;
-	fetch->service = xstrndup(name, (size_t)(slash - name));
-	fetch->revision = strtoull(slash + 1, NULL, 10);
-	http_loop_start(leader->agent->loop, consul_base(leader->agent->env.consul),
-			consul_token(leader->agent->env.consul), &request, on_spec, fetch);
+	*fetch = (struct fetch){
+		.next = leader->fetches, .leader = leader, .service = TAKE_PTR(service), .revision = revision
+	};
+	leader->fetches = fetch;
+	fetch->call = http_loop_start(leader->agent->loop, consul_base(leader->agent->env.consul),
+				      consul_token(leader->agent->env.consul), &request, on_spec, fetch);
 }
 
 static bool ready(struct leader *leader)
@@ -301,6 +328,9 @@ static void on_lock(void *data, bool held, const struct err *err)
 	}
 	log_info("This host leads now.");
 	keep_session(leader);
+	/* What was seen as the leader of earlier says nothing of the time between. */
+	health_memory_free(leader->memory);
+	leader->memory = health_memory_new();
 	watch(leader, "/v1/kv/tepuy/service/?recurse&consistent", on_services, &leader->services_watch);
 	watch(leader, "/v1/health/state/any?consistent", on_checks, &leader->checks_watch);
 }
@@ -335,6 +365,7 @@ void leader_free(struct leader *leader)
 	consul_checks_release(&leader->checks);
 	health_memory_free(leader->memory);
 	spec_cache_free(leader->specs);
-	strv_release(&leader->fetching);
+	while (leader->fetches)
+		fetch_free(leader->fetches);
 	free(leader);
 }

@@ -31,7 +31,7 @@ enum member_health members_health(const struct consul_checks *checks, const char
 	}
 	if (ret_output)
 		*ret_output = output;
-	return maintenance && worst != MEMBER_CRITICAL ? MEMBER_MAINTENANCE : worst;
+	return maintenance ? MEMBER_MAINTENANCE : worst;
 }
 
 static const char *meta_of(const struct consul_service *service, const char *key)
@@ -58,7 +58,8 @@ static int member_of(const struct consul_service *entry, const char *service, co
 	uint64_t n, gen;
 
 	if (strcmp(meta_of(entry, "service"), service) || strcmp(meta_of(entry, "component"), component) ||
-	    text_u64(meta_of(entry, "node"), &n) < 0 || text_u64(meta_of(entry, "gen"), &gen) < 0 || !address)
+	    text_u64(meta_of(entry, "node"), &n) < 0 || n < 1 || n > 100000 ||
+	    text_u64(meta_of(entry, "gen"), &gen) < 0 || !address)
 		return -EINVAL;
 	*ret = (struct member){
 		.instance = xasprintf("%s/%s/%u.%llu", service, component, (unsigned)n, (unsigned long long)gen),

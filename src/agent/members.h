@@ -37,7 +37,10 @@ void members_of(const struct consul_services *services, const char *service, con
 		struct members *ret);
 void members_release(struct members *members);
 
-/* Node- and service-level checks together; maintenance outranks all but a critical check. `ret_output` is borrowed. */
+/*
+ * Node- and service-level checks together. Maintenance outranks them all: who takes a node out must say so also when it
+ * is ill. `ret_output` is borrowed.
+ */
 enum member_health members_health(const struct consul_checks *checks, const char **ret_output);
 
 /* May traffic go there? Warning counts as healthy. */

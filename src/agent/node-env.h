@@ -3,6 +3,7 @@
 #ifndef TEPUY_AGENT_NODE_ENV_H
 #define TEPUY_AGENT_NODE_ENV_H
 
+#include "agent/check-times.h"
 #include "consul/consul.h"
 #include "image/image.h"
 #include "runtime/runtime.h"
@@ -11,6 +12,7 @@ struct node_env {
 	struct consul *consul;
 	struct runtime *runtime;
 	struct image_store *store;
+	struct check_times *times;
 	const char *state_dir; /* /var/lib/tepuy */
 	const char *run_dir;   /* /run/tepuy: where secrets lie, on a tmpfs */
 	const char *host;      /* this host's name in Consul */

@@ -13,7 +13,8 @@
 
 struct job {
 	struct job *next;
-	pool_fn work, done;
+	pool_work work;
+	pool_done done;
 	void *data;
 };
 
@@ -103,7 +104,7 @@ static int on_finished(sd_event_source *source, int fd, uint32_t events, void *d
 		pthread_mutex_unlock(&pool->lock);
 		if (!job)
 			return 0;
-		job->done(job->data);
+		job->done(job->data, false);
 		free(job);
 	}
 }
@@ -148,7 +149,7 @@ static void start_thread(struct pool *pool)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void pool_submit(struct pool *pool, pool_fn work, pool_fn done, void *data)
+void pool_submit(struct pool *pool, pool_work work, pool_done done, void *data)
 {
 	struct job *job = xcalloc(1, sizeof(*job));
 
@@ -174,10 +175,10 @@ void pool_free(struct pool *pool)
 	for (unsigned i = 0; i < pool->n_threads; i++)
 		pthread_join(pool->threads[i], NULL);
 	while ((job = queue_take(&pool->finished)) || (job = queue_take(&pool->waiting))) {
-		job->done(job->data);
+		job->done(job->data, true);
 		free(job);
 	}
-	sd_event_source_unref(pool->source);
+	sd_event_source_disable_unref(pool->source);
 	closep(&pool->wake_fd);
 	pthread_cond_destroy(&pool->more);
 	pthread_mutex_destroy(&pool->lock);

@@ -6,18 +6,21 @@
 #ifndef TEPUY_AGENT_POOL_H
 #define TEPUY_AGENT_POOL_H
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "base/err.h"
 
 struct pool;
 
-/* `work` runs in a thread, then `done` on the loop with the same data, which it owns from then on. */
-typedef void (*pool_fn)(void *data);
+typedef void (*pool_work)(void *data);
+/* `dropped`: the pool ends, and the work may not have been done: nothing but to free `data`. */
+typedef void (*pool_done)(void *data, bool dropped);
 
 int pool_new(sd_event *event, unsigned most_threads, struct pool **ret, struct err *err);
-void pool_submit(struct pool *pool, pool_fn work, pool_fn done, void *data);
-/* Waits for running jobs; jobs not begun yet are dropped by calling their `done` without `work`. */
+/* `work` runs in a thread, then `done` on the loop with the same data, which it owns from then on. */
+void pool_submit(struct pool *pool, pool_work work, pool_done done, void *data);
+/* Waits for running jobs; all whose `done` has not been called are dropped. Nothing may be submitted from there. */
 void pool_free(struct pool *pool);
 
 #endif

@@ -203,7 +203,8 @@ static void force_reload(struct proxy *proxy)
 {
 	struct instance *instance = proxy->instance;
 
-	if (clock_monotonic_ms() < proxy->reload_after_ms) {
+	/* A job at work on the files would say that they are as they should be when it ends. */
+	if (instance->busy || clock_monotonic_ms() < proxy->reload_after_ms) {
 		look_again_after(proxy, RETRY_USEC);
 		return;
 	}
@@ -223,19 +224,21 @@ static void take_up(struct proxy *proxy)
 		waiting |= proxy->result.leaving[i].sessions > 0 || proxy->result.leaving[i].removing;
 	if (waiting)
 		look_again_after(proxy, DRAIN_LOOK_USEC);
-	if (proxy->result.reload)
-		force_reload(proxy);
 }
 
-static void done(void *data)
+static void done(void *data, bool dropped)
 {
 	struct proxy *proxy = data;
+	bool reload, again = proxy->again;
 
-	proxy->busy = false;
+	proxy->busy = proxy->again = false;
 	if (!proxy->instance) {
 		destroy(proxy);
 		return;
 	}
+	if (dropped)
+		return;
+	reload = proxy->r == 0 && proxy->result.reload;
 	if (proxy->r == 0)
 		take_up(proxy);
 	else {
@@ -243,10 +246,10 @@ static void done(void *data)
 		look_again_after(proxy, RETRY_USEC);
 	}
 	clear_job(proxy);
-	if (proxy->again) {
-		proxy->again = false;
+	if (again)
 		proxy_update(proxy->instance);
-	}
+	if (reload)
+		force_reload(proxy); /* last of all: the instance may end here, and this with it */
 }
 
 static struct proxy *proxy_of(struct instance *instance)
@@ -268,8 +271,12 @@ void proxy_update(struct instance *instance)
 
 	if (instance->container != CONTAINER_RUNNING || !instance->spec || !instance->assignment)
 		return;
+	if (!instance->learned)
+		return;
 	if (!instance->proxy_socket) {
-		acks_by_templates(instance);
+		/* Only what it was configured without has been taken out. */
+		if (instance_is_configured(instance))
+			acks_by_templates(instance);
 		return;
 	}
 	proxy = proxy_of(instance);

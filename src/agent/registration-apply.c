@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/registration.h"
+#include "base/i18n.h"
 
 /* What the local Consul agent has of one instance. */
 struct present {
@@ -141,7 +142,7 @@ static int level_maintenance(const struct node_env *env, const struct present *p
 	if (is == wanted->maintenance)
 		return 0;
 	return consul_service_maintenance(env->consul, wanted->id, wanted->maintenance,
-					  "tepuy takes this node out of service", err);
+					  _("tepuy takes this node out of service"), err);
 }
 
 static bool same_core(const struct present *present, const struct registration *wanted)
@@ -166,7 +167,7 @@ int registration_apply(const struct node_env *env, const char *container, const 
 	if (r == 0)
 		r = level_maintenance(env, &present, wanted, err);
 	if (r == 0) /* Consul keeps over its restart only what was reported, not what a check began with */
-		r = consul_check_update(env->consul, wanted->checks[0].id, CONSUL_PASSING, "The main process runs.",
+		r = consul_check_update(env->consul, wanted->checks[0].id, CONSUL_PASSING, _("The main process runs."),
 					err);
 	return r;
 }

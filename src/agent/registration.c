@@ -98,6 +98,15 @@ static void add_check(struct registration *to, const struct check *check, uint16
 	added->digest = digest_of(identity);
 }
 
+/* The node's own checks win over added ones: two of one name would be registered over each other for ever. */
+static bool has_check(const struct registration *to, const char *name)
+{
+	for (size_t i = 0; i < to->n_checks; i++)
+		if (!strcmp(to->checks[i].name, name))
+			return true;
+	return false;
+}
+
 void registration_build(const struct instance_id *id, const struct node_spec *spec, const struct runtime_node *node,
 			const char *host, const char *address, const struct check *added, size_t n_added,
 			struct registration *ret)
@@ -119,7 +128,8 @@ void registration_build(const struct instance_id *id, const struct node_spec *sp
 	for (size_t i = 0; i < spec->n_checks; i++)
 		add_check(&to, &spec->checks[i], port_number(spec, node, spec->checks[i].port));
 	for (size_t i = 0; i < n_added; i++)
-		add_check(&to, &added[i], port_number(spec, node, added[i].port));
+		if (!has_check(&to, added[i].id))
+			add_check(&to, &added[i], port_number(spec, node, added[i].port));
 	*ret = to;
 }
 

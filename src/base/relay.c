@@ -9,6 +9,7 @@
 #include "base/buf.h"
 
 #define PIECE (64u << 10)
+#define TURN_MS 1000   /* how often it is looked whether to stop */
 #define FLUSH_MS 30000 /* longest wait for one that takes nothing, after the other has ended */
 
 /* One direction. Nothing is read before all that was read is sent. */
@@ -68,15 +69,15 @@ static struct pollfd wanted(const struct way *in, const struct way *out)
 	return (struct pollfd){ .fd = events ? in->from : -1, .events = events };
 }
 
-void relay(int a, int b, const void *early, size_t early_len)
+void relay(int a, int b, const void *early, size_t early_len, const _Atomic bool *stopping)
 {
 	struct way ab = { .from = a, .to = b }, ba = { .from = b, .to = a };
 
 	buf_add(&ab.held, early, early_len);
-	while (!ab.ended && !ba.ended) {
+	while (!ab.ended && !ba.ended && !(stopping && *stopping)) {
 		struct pollfd fds[] = { wanted(&ab, &ba), wanted(&ba, &ab) };
 
-		if (poll(fds, 2, -1) < 0) {
+		if (poll(fds, 2, stopping ? TURN_MS : -1) < 0) {
 			if (errno != EINTR)
 				break;
 			continue;
@@ -91,7 +92,8 @@ void relay(int a, int b, const void *early, size_t early_len)
 		if (fds[1].revents & ~POLLOUT && !ba.held.len)
 			take(&ba);
 	}
-	flush(ab.ended ? &ab : &ba);
+	if (ab.ended || ba.ended)
+		flush(ab.ended ? &ab : &ba);
 	buf_release(&ab.held);
 	buf_release(&ba.held);
 }

@@ -166,12 +166,36 @@ bool text_is_name(const char *s)
 	return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
+/* Length of the well-formed UTF-8 character at `s` (Unicode 15, table 3-7), 0: it is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+	unsigned char low = 0x80, high = 0xbf;
+	size_t length = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+	if (s[0] == 0xe0)
+		low = 0xa0; /* not longer than need be */
+	else if (s[0] == 0xed)
+		high = 0x9f; /* no surrogates */
+	else if (s[0] == 0xf0)
+		low = 0x90;
+	else if (s[0] == 0xf4)
+		high = 0x8f; /* up to U+10FFFF */
+	for (size_t i = 1; i < length; i++, low = 0x80, high = 0xbf)
+		if (s[i] < low || s[i] > high)
+			return 0;
+	return length;
+}
+
 void text_printable(char *s, bool lines)
 {
-	for (; *s; s++)
-		/* U+0080 to U+009F are control characters too, which terminals obey: 0xc2 and the byte behind it. */
-		if ((unsigned char)s[0] == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0)
+	while (*s) {
+		size_t length = utf8_length((unsigned char *)s);
+
+		/* U+0080 to U+009F are control characters too, which terminals obey. */
+		if (length == 2 && (unsigned char)s[0] == 0xc2 && (unsigned char)s[1] < 0xa0)
 			s[0] = s[1] = '?';
-		else if (((unsigned char)*s < 32 && !(lines && (*s == '\n' || *s == '\t'))) || *s == 127)
+		else if (length == 0 || ((unsigned char)*s < 32 && !(lines && (*s == '\n' || *s == '\t'))) || *s == 127)
 			*s = '?';
+		s += length ? length : 1;
+	}
 }

@@ -29,7 +29,10 @@ char *text_hex(const void *data, size_t n);
 /* A name of a service, component, recipe, link, volume, port, host: [a-z][a-z0-9-]*, 1 to 48 bytes, no final '-'. */
 bool text_is_name(const char *s);
 
-/* A string safe to print on a terminal: control characters become '?', except newline and tab when `lines`. */
+/*
+ * Makes a string safe for a terminal and for JSON: control characters (except newline and tab when `lines`) and bytes
+ * that are no UTF-8 become '?'.
+ */
 void text_printable(char *s, bool lines);
 
 #endif

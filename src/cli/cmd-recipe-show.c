@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <locale.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "cli/arguments.h"
@@ -11,11 +13,14 @@
 #include "cli/table.h"
 #include "model/recipe.h"
 
+/* In the language of the messages: gettext lets LANGUAGE decide before the locale, unless that is C. */
 static const char *say(const json_t *text)
 {
-	const char *language = setlocale(LC_MESSAGES, NULL);
+	const char *locale = setlocale(LC_MESSAGES, NULL), *language = getenv("LANGUAGE");
 
-	return localized(text, language ? language : "C");
+	if (language && *language && locale && strcmp(locale, "C") != 0)
+		return localized(text, language);
+	return localized(text, locale ? locale : "C");
 }
 
 static void add_title(struct buf *to, bool colour, const char *title)

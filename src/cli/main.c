@@ -10,7 +10,12 @@ int main(int argc, char **argv)
 	struct cli cli;
 	int status;
 
-	setlocale(LC_ALL, "");
+	/*
+	 * Messages and letters are the reader's. Numbers and order stay those of C, for a document must mean the same
+	 * whoever reads it: under es_VE, [!-~] in a pattern is a range of the Spanish alphabet, which lacks '/'.
+	 */
+	setlocale(LC_CTYPE, "");
+	setlocale(LC_MESSAGES, "");
 	bindtextdomain("tepuy", TEPUY_LOCALEDIR);
 	textdomain("tepuy");
 	cli_init(&cli);

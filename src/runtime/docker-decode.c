@@ -16,11 +16,11 @@ int docker_parse(const char *json, size_t len, json_type type, const char *what,
 	json_t *root = json_loadb(json ? json : "", len, 0, &why);
 
 	if (!root)
-		return err_set(err, EBADMSG, _("Docker's answer about %s is not JSON: %s"), what, why.text);
+		return err_set(err, EBADMSG, _("Docker's answer about %s is not JSON: %s"), _(what), why.text);
 	if (json_typeof(root) != type) {
 		json_decref(root);
 		return err_set(err, EBADMSG,
-			       _("Docker's answer about %s has another form than the Engine API describes"), what);
+			       _("Docker's answer about %s has another form than the Engine API describes"), _(what));
 	}
 	*ret = root;
 	return 0;
@@ -216,7 +216,7 @@ int docker_decode_container(const char *json, size_t len, struct docker_containe
 	const json_t *config, *network;
 	json_auto_t *root = NULL;
 	const char *name, *names;
-	int r = docker_parse(json, len, JSON_OBJECT, "a container", &root, err);
+	int r = docker_parse(json, len, JSON_OBJECT, N_("a container"), &root, err);
 
 	if (r < 0)
 		return r;
@@ -267,7 +267,7 @@ int docker_decode_list(const char *json, size_t len, struct runtime_node **ret, 
 	json_auto_t *root = NULL;
 	size_t n = 0, i;
 	const json_t *item;
-	int r = docker_parse(json, len, JSON_ARRAY, "its containers", &root, err);
+	int r = docker_parse(json, len, JSON_ARRAY, N_("its containers"), &root, err);
 
 	if (r < 0)
 		return r;
@@ -292,7 +292,7 @@ uint64_t docker_decode_memory(const char *json, size_t len)
 	const json_t *memory, *details, *cache;
 	json_int_t used;
 
-	if (docker_parse(json, len, JSON_OBJECT, "memory", &root, NULL) < 0)
+	if (docker_parse(json, len, JSON_OBJECT, N_("memory"), &root, NULL) < 0)
 		return 0;
 	memory = json_object_get(root, "memory_stats");
 	details = json_object_get(memory, "stats");

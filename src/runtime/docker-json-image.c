@@ -24,7 +24,7 @@ int docker_decode_image(const char *json, size_t len, struct docker_image *ret, 
 {
 	json_auto_t *root = NULL;
 	const json_t *config, *layers;
-	int r = docker_parse(json, len, JSON_OBJECT, "an image", &root, err);
+	int r = docker_parse(json, len, JSON_OBJECT, N_("an image"), &root, err);
 
 	if (r < 0)
 		return r;
@@ -45,7 +45,7 @@ int docker_decode_images(const char *json, size_t len, struct strv *ids, struct 
 	json_auto_t *root = NULL;
 	const json_t *image;
 	size_t i;
-	int r = docker_parse(json, len, JSON_ARRAY, "its images", &root, err);
+	int r = docker_parse(json, len, JSON_ARRAY, N_("its images"), &root, err);
 
 	if (r < 0)
 		return r;
@@ -58,7 +58,7 @@ int docker_decode_image_names(const char *json, size_t len, struct strv *names, 
 	json_auto_t *root = NULL;
 	const json_t *image, *name;
 	size_t i, j;
-	int r = docker_parse(json, len, JSON_ARRAY, "its images", &root, err);
+	int r = docker_parse(json, len, JSON_ARRAY, N_("its images"), &root, err);
 
 	if (r < 0)
 		return r;
@@ -123,7 +123,7 @@ int docker_decode_load(const char *json, size_t len, struct err *err)
 		size_t line_len = (size_t)((stop ? stop : end) - line);
 		json_auto_t *root = NULL;
 
-		if (docker_parse(line, line_len, JSON_OBJECT, "an image", &root, NULL) == 0 &&
+		if (docker_parse(line, line_len, JSON_OBJECT, N_("an image"), &root, NULL) == 0 &&
 		    docker_text(root, "error"))
 			return docker_error(500, line, line_len, err);
 		line = stop ? stop + 1 : NULL;

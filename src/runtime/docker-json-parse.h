@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/strv.h"
 
-/* Parses a document whose top is of this type; `what` names it in the message. */
+/* Parses a document whose top is of this type; `what`, marked by N_(), names it in the message. */
 int docker_parse(const char *json, size_t len, json_type type, const char *what, json_t **ret, struct err *err);
 /* The string at a key, borrowed, or NULL when it is absent, empty or something else. */
 const char *docker_text(const json_t *object, const char *key);

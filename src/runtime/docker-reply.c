@@ -15,7 +15,7 @@
 int docker_decode_id(const char *json, size_t len, char **ret, struct err *err)
 {
 	json_auto_t *root = NULL;
-	int r = docker_parse(json, len, JSON_OBJECT, "what it made", &root, err);
+	int r = docker_parse(json, len, JSON_OBJECT, N_("what it made"), &root, err);
 
 	if (r < 0)
 		return r;
@@ -58,7 +58,7 @@ static int api_minor(const json_t *root, const char *key)
 int docker_decode_version(const char *json, size_t len, struct docker_version *ret, struct err *err)
 {
 	json_auto_t *root = NULL;
-	int r = docker_parse(json, len, JSON_OBJECT, "its version", &root, err);
+	int r = docker_parse(json, len, JSON_OBJECT, N_("its version"), &root, err);
 
 	if (r < 0)
 		return r;
@@ -74,7 +74,7 @@ int docker_decode_version(const char *json, size_t len, struct docker_version *r
 int docker_decode_exec(const char *json, size_t len, struct docker_exec_state *ret, struct err *err)
 {
 	json_auto_t *root = NULL;
-	int r = docker_parse(json, len, JSON_OBJECT, "a program", &root, err);
+	int r = docker_parse(json, len, JSON_OBJECT, N_("a program"), &root, err);
 
 	if (r < 0)
 		return r;
@@ -119,7 +119,7 @@ int docker_decode_event(const char *json, size_t len, struct docker_event *ret)
 	json_auto_t *root = NULL;
 	const json_t *actor, *attributes;
 	const char *id, *instance, *type, *exit_code;
-	int kind, r = docker_parse(json, len, JSON_OBJECT, "an event", &root, NULL);
+	int kind, r = docker_parse(json, len, JSON_OBJECT, N_("an event"), &root, NULL);
 
 	if (r < 0)
 		return r;
@@ -146,7 +146,7 @@ static char *error_message(const char *json, size_t len)
 	const char *said = NULL;
 	char *message;
 
-	if (docker_parse(json, len, JSON_OBJECT, "an error", &root, NULL) == 0) {
+	if (docker_parse(json, len, JSON_OBJECT, N_("an error"), &root, NULL) == 0) {
 		said = docker_text(root, "message");
 		if (!said)
 			said = docker_text(root, "error");
@@ -206,5 +206,5 @@ int docker_error(int status, const char *json, size_t len, struct err *err)
 		return err_set(err, EBUSY, _("Docker cannot do that now: %s"), message);
 	if (status == 400)
 		return err_set(err, EINVAL, _("Docker refused the request: %s"), message);
-	return err_set(err, EIO, _("Docker failed (status %d): %s"), status, *message ? message : "no reason given");
+	return err_set(err, EIO, _("Docker failed (status %d): %s"), status, *message ? message : _("no reason given"));
 }

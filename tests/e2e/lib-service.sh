@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2119,SC2120 # set, and called with arguments, by the scripts
 # For the end-to-end scripts that bring services up: source it after lib.sh. An own Consul, an own agent, services whose
 # names nobody else uses; what is left of them is removed by name at the end.
 #

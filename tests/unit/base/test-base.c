@@ -109,6 +109,25 @@ static void printable_text_steers_no_terminal(void **state)
 	assert_string_equal(one_line, "a??b");
 }
 
+/* What a node writes in another encoding must not break the JSON that tells of it. */
+static void printable_text_is_utf8(void **state)
+{
+	char latin1[] = "a\361o", cut[] = "\203\242 \342\202", overlong[] = "\300\257", surrogate[] = "\355\240\200";
+	char whole[] = "\342\202\254 \360\237\230\200";
+
+	(void)state;
+	text_printable(latin1, true);
+	assert_string_equal(latin1, "a?o");
+	text_printable(cut, true);
+	assert_string_equal(cut, "?? ??");
+	text_printable(overlong, true);
+	assert_string_equal(overlong, "??");
+	text_printable(surrogate, true);
+	assert_string_equal(surrogate, "???");
+	text_printable(whole, true);
+	assert_string_equal(whole, "\342\202\254 \360\237\230\200");
+}
+
 static void quoting_survives_a_shell(void **state)
 {
 	static const char nasty[] = "a'b \"c\" $d `e` \\ \n;*";
@@ -179,6 +198,7 @@ int main(void)
 		cmocka_unit_test(durations_and_sizes),
 		cmocka_unit_test(suggestions),
 		cmocka_unit_test(printable_text_steers_no_terminal),
+		cmocka_unit_test(printable_text_is_utf8),
 		cmocka_unit_test(quoting_survives_a_shell),
 		cmocka_unit_test(files),
 		cmocka_unit_test(errors_wrap),

@@ -26,7 +26,7 @@ static void *run(void *data)
 {
 	struct fixture *f = data;
 
-	relay(f->a[1], f->b[1], f->early, f->early ? strlen(f->early) : 0);
+	relay(f->a[1], f->b[1], f->early, f->early ? strlen(f->early) : 0, NULL);
 	close(f->a[1]);
 	close(f->b[1]);
 	return NULL;

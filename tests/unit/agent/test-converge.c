@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What an agent does next: single views, and every view there is followed to its end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "agent/converge.h"
+
+/* More steps than this from anywhere is a circle. */
+#define MOST_STEPS 8
+
+static const struct {
+	const char *what;
+	struct converge_view view;
+	enum converge_step step;
+} table[] = {
+	{ "the runtime has not answered: not even an assigned one is touched",
+	  { .assigned = true, .desired = NODE_RUN, .container = CONTAINER_UNKNOWN },
+	  CONVERGE_NOTHING },
+	{ "after a failure time must pass",
+	  { .assigned = true, .desired = NODE_RUN, .container = CONTAINER_NONE, .retry_ms = 2, .now_ms = 1 },
+	  CONVERGE_NOTHING },
+	{ "and then it goes on",
+	  { .assigned = true, .desired = NODE_RUN, .container = CONTAINER_NONE, .retry_ms = 2, .now_ms = 2 },
+	  CONVERGE_PREPARE },
+	{ "preparing builds",
+	  { .assigned = true, .desired = NODE_PREPARE, .container = CONTAINER_NONE },
+	  CONVERGE_PREPARE },
+	{ "prepared is enough",
+	  { .assigned = true, .desired = NODE_PREPARE, .container = CONTAINER_NONE, .image_ready = true },
+	  CONVERGE_NOTHING },
+	{ "no launch before the links are known",
+	  { .assigned = true, .desired = NODE_RUN, .container = CONTAINER_NONE, .image_ready = true },
+	  CONVERGE_NOTHING },
+	{ "then it is launched",
+	  { .assigned = true,
+	    .desired = NODE_RUN,
+	    .container = CONTAINER_NONE,
+	    .image_ready = true,
+	    .links_known = true },
+	  CONVERGE_LAUNCH },
+	{ "no launch beside another writer of its volume",
+	  { .assigned = true,
+	    .desired = NODE_RUN,
+	    .container = CONTAINER_NONE,
+	    .image_ready = true,
+	    .links_known = true,
+	    .volumes_held = true },
+	  CONVERGE_NOTHING },
+	{ "one that ended is launched again",
+	  { .assigned = true,
+	    .desired = NODE_RUN,
+	    .container = CONTAINER_EXITED,
+	    .image_ready = true,
+	    .links_known = true },
+	  CONVERGE_LAUNCH },
+	{ "one that was created only is launched",
+	  { .assigned = true,
+	    .desired = NODE_RUN,
+	    .container = CONTAINER_CREATED,
+	    .image_ready = true,
+	    .links_known = true },
+	  CONVERGE_LAUNCH },
+	{ "a new one is asked whether it is well",
+	  { .assigned = true, .desired = NODE_RUN, .container = CONTAINER_RUNNING },
+	  CONVERGE_PROBE },
+	{ "a registration that differs is brought level before files are",
+	  { .assigned = true, .desired = NODE_RUN, .container = CONTAINER_RUNNING, .proven = true, .registered = true },
+	  CONVERGE_REGISTER },
+	{ "other links, other files",
+	  { .assigned = true,
+	    .desired = NODE_RUN,
+	    .container = CONTAINER_RUNNING,
+	    .proven = true,
+	    .registered = true,
+	    .level = true },
+	  CONVERGE_CONFIGURE },
+	{ "all is well",
+	  { .assigned = true,
+	    .desired = NODE_RUN,
+	    .container = CONTAINER_RUNNING,
+	    .proven = true,
+	    .registered = true,
+	    .level = true,
+	    .configured = true },
+	  CONVERGE_NOTHING },
+	{ "what drains is kept running",
+	  { .assigned = true,
+	    .desired = NODE_DRAIN,
+	    .container = CONTAINER_EXITED,
+	    .image_ready = true,
+	    .links_known = true },
+	  CONVERGE_LAUNCH },
+	{ "out of Consul before it stops",
+	  { .assigned = true, .desired = NODE_STOP, .container = CONTAINER_RUNNING, .registered = true },
+	  CONVERGE_DEREGISTER },
+	{ "then it stops", { .assigned = true, .desired = NODE_STOP, .container = CONTAINER_RUNNING }, CONVERGE_STOP },
+	{ "stopped is kept",
+	  { .assigned = true,
+	    .desired = NODE_STOP,
+	    .container = CONTAINER_EXITED,
+	    .image_ready = true,
+	    .links_known = true },
+	  CONVERGE_NOTHING },
+	{ "what Consul does not explain is left alone, registered or not",
+	  { .container = CONTAINER_RUNNING, .registered = true },
+	  CONVERGE_NOTHING },
+	{ "a ghost in the catalog goes", { .container = CONTAINER_NONE, .registered = true }, CONVERGE_DEREGISTER },
+	{ "what Consul explains is removed when it is assigned no more",
+	  { .container = CONTAINER_RUNNING, .explained = true },
+	  CONVERGE_REMOVE },
+	{ "its state key is the last to go", { .container = CONTAINER_NONE, .has_state = true }, CONVERGE_FORGET },
+	{ "nothing is left", { .container = CONTAINER_NONE }, CONVERGE_NOTHING },
+};
+
+static void each_view_has_its_step(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (converge_next(&table[i].view) != table[i].step)
+			fail_msg("%s: %s, not %s", table[i].what, converge_step_name(converge_next(&table[i].view)),
+				 converge_step_name(table[i].step));
+}
+
+/* Every combination; the number's digits are the members. */
+static bool view_number(unsigned number, struct converge_view *ret)
+{
+	unsigned bits = number % 1024, rest = number / 1024;
+
+	*ret = (struct converge_view){
+		.assigned = bits & 1,
+		.explained = bits & 2,
+		.image_ready = bits & 4,
+		.links_known = bits & 8,
+		.registered = bits & 16,
+		.level = bits & 32,
+		.proven = bits & 64,
+		.configured = bits & 128,
+		.has_state = bits & 256,
+		.retry_ms = bits & 512 ? 1 : 0,
+		.desired = (enum node_desired)(rest % 4),
+		.container = (enum container)(rest / 4),
+	};
+	return rest / 4 <= CONTAINER_EXITED;
+}
+
+/* What a step does when it succeeds. */
+static void take_effect(struct converge_view *view, enum converge_step step)
+{
+	switch (step) {
+	case CONVERGE_PREPARE:
+		view->image_ready = true;
+		break;
+	case CONVERGE_LAUNCH:
+		view->container = CONTAINER_RUNNING;
+		view->proven = view->level = false;
+		view->configured = true;
+		break;
+	case CONVERGE_PROBE:
+	case CONVERGE_REGISTER:
+		view->registered = view->proven = view->level = true;
+		break;
+	case CONVERGE_CONFIGURE:
+		view->configured = true;
+		break;
+	case CONVERGE_DEREGISTER:
+		view->registered = false;
+		break;
+	case CONVERGE_STOP:
+		view->container = CONTAINER_EXITED;
+		break;
+	case CONVERGE_REMOVE:
+		view->container = CONTAINER_NONE;
+		break;
+	case CONVERGE_FORGET:
+		view->has_state = false;
+		break;
+	case CONVERGE_NOTHING:
+		break;
+	}
+}
+
+/* What must not be, whatever the view. NULL: all is well. */
+static const char *wrong(const struct converge_view *view, enum converge_step step)
+{
+	bool to_run = view->assigned && (view->desired == NODE_RUN || view->desired == NODE_DRAIN);
+
+	if (step == CONVERGE_NOTHING)
+		return NULL;
+	if (view->now_ms < view->retry_ms)
+		return "a step before its time";
+	if (view->container == CONTAINER_UNKNOWN)
+		return "a step before the runtime has answered";
+	if (step == CONVERGE_REMOVE && view->assigned)
+		return "an assigned one removed";
+	if (!view->assigned && !view->explained && view->container != CONTAINER_NONE)
+		return "something done to what nobody explains";
+	if ((step == CONVERGE_STOP || step == CONVERGE_REMOVE) && view->registered)
+		return "stopped while consumers are sent there";
+	if ((step == CONVERGE_LAUNCH || step == CONVERGE_PROBE || step == CONVERGE_REGISTER) && !to_run)
+		return "brought up while it is not wanted";
+	if (step == CONVERGE_LAUNCH &&
+	    (!view->image_ready || !view->links_known || view->container == CONTAINER_RUNNING))
+		return "launched without what it takes, or twice";
+	if (step == CONVERGE_FORGET && (view->container != CONTAINER_NONE || view->registered))
+		return "forgotten while it is here";
+	return NULL;
+}
+
+static void nothing_forbidden_is_ever_done(void **state)
+{
+	struct converge_view view;
+
+	(void)state;
+	for (unsigned number = 0; view_number(number, &view); number++) {
+		const char *why = wrong(&view, converge_next(&view));
+
+		if (why)
+			fail_msg("view %u: %s: %s", number, converge_step_name(converge_next(&view)), why);
+	}
+}
+
+static void every_view_comes_to_rest(void **state)
+{
+	struct converge_view view;
+
+	(void)state;
+	for (unsigned number = 0; view_number(number, &view); number++) {
+		unsigned steps = 0;
+		enum converge_step step;
+
+		while ((step = converge_next(&view)) != CONVERGE_NOTHING) {
+			take_effect(&view, step);
+			if (++steps > MOST_STEPS)
+				fail_msg("view %u goes round", number);
+			if (wrong(&view, converge_next(&view)))
+				fail_msg("view %u: %s", number, wrong(&view, converge_next(&view)));
+		}
+	}
+}
+
+/* What is wanted and possible is reached, not only something quiet. */
+static void rest_is_what_was_wanted(void **state)
+{
+	struct converge_view view;
+
+	(void)state;
+	for (unsigned number = 0; view_number(number, &view); number++) {
+		enum converge_step step;
+
+		if (view.retry_ms || view.container == CONTAINER_UNKNOWN)
+			continue;
+		while ((step = converge_next(&view)) != CONVERGE_NOTHING)
+			take_effect(&view, step);
+		if (!view.assigned) {
+			if (view.explained)
+				assert_true(view.container == CONTAINER_NONE && !view.registered && !view.has_state);
+		} else if (view.desired == NODE_STOP)
+			assert_true(view.container != CONTAINER_RUNNING && !view.registered);
+		else if (view.desired == NODE_PREPARE)
+			assert_true(view.image_ready);
+		else if (view.links_known)
+			assert_true(view.container == CONTAINER_RUNNING && view.registered && view.level &&
+				    view.proven && view.configured);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_view_has_its_step),
+		cmocka_unit_test(nothing_forbidden_is_ever_done),
+		cmocka_unit_test(every_view_comes_to_rest),
+		cmocka_unit_test(rest_is_what_was_wanted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
