@@ -10,6 +10,7 @@
 #include "agent/node-context.h"
 #include "agent/node-files.h"
 #include "agent/node-image.h"
+#include "agent/node-script.h"
 #include "agent/proxy.h"
 #include "base/clock.h"
 #include "base/i18n.h"
@@ -200,7 +201,12 @@ void instance_died(struct instance *instance, int exit_code)
 	if (instance->failures++)
 		back_off(instance, 1000);
 	free(instance->why);
-	instance->why = xasprintf(_("Its main process ended with exit status %d"), exit_code);
+	if (exit_code == NODE_SCRIPT_INVALID)
+		instance->why =
+		    xasprintf(_("A file made from its templates does not validate; 'tepuy logs %s/%s' says why"),
+			      instance->id.service, instance->id.node);
+	else
+		instance->why = xasprintf(_("Its main process ended with exit status %d"), exit_code);
 	instance->failed = instance->failures >= ENDS_THAT_FAIL;
 }
 
