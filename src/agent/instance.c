@@ -352,7 +352,10 @@ static void report(struct instance *instance, const struct converge_view *view)
 	_cleanup_(freep) char *key = NULL, *text = NULL;
 	_cleanup_json_ json_t *what = NULL;
 
-	if (!instance->assignment || instance->container == CONTAINER_UNKNOWN)
+	if (!instance->assignment)
+		return;
+	/* What is not known is not told, least of all that it stopped; but why a start must wait is. */
+	if (instance->container == CONTAINER_UNKNOWN && (view->desired == NODE_STOP || !instance->why))
 		return;
 	what = json_pack("{ss ss* ss* sI}", "state", state_name(instance, view), "why", instance->why, "log",
 			 instance->log, "answers", (json_int_t)instance->spec->since);
