@@ -183,7 +183,7 @@ static bool change(struct consul *consul, struct floor *floor, char **argv, cons
 	while (floor->status != (int)status)
 		pause_ns(LOOK_NS);
 	printf("%" PRId64 " %" PRId64 "\n", floor->told - start, routed - start);
-	pause_ns(20000000); /* what follows a change is over before the next one */
+	pause_ns(250000000); /* what follows a change is over before the next one */
 	return true;
 }
 

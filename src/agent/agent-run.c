@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "agent/acks.h"
+#include "agent/give-back.h"
 #include "agent/instance.h"
 #include "agent/proxy.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "consul/consul-decode.h"
+
+#define REST_USEC (5000 * 1000ULL)
 
 static void step_all(struct agent *agent)
 {
@@ -35,6 +38,22 @@ void agent_plan_retry(struct agent *agent)
 	if (next != INT64_MAX)
 		sd_event_add_time(agent->event, &agent->retry_timer, CLOCK_MONOTONIC, (uint64_t)(next + 1) * 1000, 0,
 				  on_retry, agent);
+}
+
+static int on_rest(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+
+	(void)source, (void)usec;
+	agent->rest_timer = sd_event_source_disable_unref(agent->rest_timer);
+	give_back_memory();
+	return 0;
+}
+
+void agent_rest_soon(struct agent *agent)
+{
+	agent->rest_timer = sd_event_source_disable_unref(agent->rest_timer);
+	sd_event_add_time_relative(agent->event, &agent->rest_timer, CLOCK_MONOTONIC, REST_USEC, 0, on_rest, agent);
 }
 
 /* --- the runtime --- */

@@ -30,12 +30,14 @@ struct agent {
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	uint64_t looks;           /* begun so far */
 	bool assignments_known, catalog_known, added_known;
-	int64_t collected_ms;     /* when unused images were last taken away; 0: never */
-	sd_event_source *retry_timer, *look_timer, *catalog_timer;
+	int64_t collected_ms; /* when unused images were last taken away; 0: never */
+	sd_event_source *retry_timer, *look_timer, *catalog_timer, *rest_timer;
 };
 
 /* Asks the runtime anew what it has; one question at a time. */
 void agent_look_at_runtime(struct agent *agent);
+/* Something was done for an instance: gives memory back when nothing has been for a while. */
+void agent_rest_soon(struct agent *agent);
 /* Sets the timer for the next retry of an instance. */
 void agent_plan_retry(struct agent *agent);
 

@@ -307,6 +307,7 @@ static void release(struct program *program)
 	sd_event_source_disable_unref(agent->retry_timer);
 	sd_event_source_disable_unref(agent->look_timer);
 	sd_event_source_disable_unref(agent->catalog_timer);
+	sd_event_source_disable_unref(agent->rest_timer);
 	sd_event_unref(agent->event);
 	consul_free(agent->env.consul);
 	runtime_free(agent->env.runtime);
@@ -340,7 +341,7 @@ int agent_main(const struct agent_options *options)
 	}
 	log_info("The agent of %s (%s) is ready.", program.host, program.address);
 	sd_notify(0, "READY=1");
-	malloc_trim(0);
+	agent_rest_soon(&program.agent);
 	r = sd_event_loop(program.agent.event);
 	sd_notify(0, "STOPPING=1");
 	return r < 0;

@@ -87,8 +87,8 @@ static void list_checks(void *data, const json_t *node)
 	json_array_append_new(listing->checks,
 			      json_pack("{sO ss ss ss ss sI ss sb}", "node", json_object_get(node, "node"), "id",
 					"registered", "name", "registered", "status", "unknown", "output",
-					_("The node is not registered in Consul (yet)."), "since", (json_int_t)0, "kind",
-					"ttl", "added", 0));
+					_("The node is not registered in Consul (yet)."), "since", (json_int_t)0,
+					"kind", "ttl", "added", 0));
 }
 
 static int get_checks(struct api_call *call, struct err *err)

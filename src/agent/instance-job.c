@@ -222,6 +222,7 @@ static void done(void *data, bool dropped)
 	if (instance->registered && instance->container == CONTAINER_EXITED)
 		instance_report_death(instance, instance->node.exit_code);
 	job_free(job);
+	agent_rest_soon(instance->agent);
 	instance_step(instance);
 }
 

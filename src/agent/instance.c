@@ -384,6 +384,7 @@ void instance_take_state(struct instance *instance, const char *value)
 	state = json_loads(value, 0, NULL);
 	if (!json_is_object(state))
 		return;
+	instance->reported_ms = json_integer_value(json_object_get(state, "since"));
 	json_object_del(state, "since");
 	instance->reported = json_canonical(state);
 }

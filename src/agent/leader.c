@@ -55,7 +55,8 @@ static void wake_after(struct leader *leader, int64_t ms)
 	if (ms > 3600000)
 		ms = 3600000;
 	leader->timer = sd_event_source_disable_unref(leader->timer);
-	sd_event_add_time_relative(leader->agent->event, &leader->timer, CLOCK_MONOTONIC, (uint64_t)ms * 1000, 0,
+	/* not sd-event's own accuracy, a quarter of a second: people wait for the end of healthy_for */
+	sd_event_add_time_relative(leader->agent->event, &leader->timer, CLOCK_MONOTONIC, (uint64_t)ms * 1000, 1000,
 				   on_timer, leader);
 }
 

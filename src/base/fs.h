@@ -12,8 +12,8 @@ int fs_read(const char *path, size_t most, struct buf *buf, struct err *err);
 /* Writes beside the path, flushes, renames over it: a reader sees the old or the new, a crash leaves one of both. */
 int fs_write(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 int fs_mkdirs(const char *path, mode_t mode, struct err *err); /* as mkdir -p */
-int fs_remove_tree(const char *path, struct err *err); /* follows no links, crosses no mount; absent is fine */
-int fs_write_all(int fd, const void *data, size_t len); /* 0 or -errno */
-char *fs_join(const char *dir, const char *name);       /* the caller owns it */
+int fs_remove_tree(const char *path, struct err *err);         /* follows no links, crosses no mount; absent is fine */
+int fs_write_all(int fd, const void *data, size_t len);        /* 0 or -errno */
+char *fs_join(const char *dir, const char *name);              /* the caller owns it */
 
 #endif

@@ -126,7 +126,8 @@ static int exchange(struct run *run, struct child *child, struct buf *output)
 	size_t sent = 0;
 
 	for (;;) {
-		struct pollfd fds[2] = { { .fd = child->out, .events = POLLIN }, { .fd = child->in, .events = POLLOUT } };
+		struct pollfd fds[2] = { { .fd = child->out, .events = POLLIN },
+					 { .fd = child->in, .events = POLLOUT } };
 		int64_t left = deadline - clock_monotonic_ms();
 
 		if (child->in >= 0 && sent == run->input_len) {
@@ -158,7 +159,8 @@ int run_program(struct run *run, struct buf *output, struct err *err)
 		while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR)
 			;
 		if (r == -ETIMEDOUT)
-			r = err_set(err, ETIMEDOUT, _("%s did not end within its time and was stopped"), run->argv.v[0]);
+			r = err_set(err, ETIMEDOUT, _("%s did not end within its time and was stopped"),
+				    run->argv.v[0]);
 		else if (r < 0)
 			r = err_errno(err, -r, _("Cannot run %s"), run->argv.v[0]);
 		else

@@ -13,13 +13,13 @@
 #include "base/strv.h"
 
 struct run {
-	struct strv argv;       /* argv.v[0] is looked up in PATH */
-	struct strv env;        /* "NAME=value" set on top of the caller's environment */
-	const char *input;      /* standard input (NULL: /dev/null) */
+	struct strv argv;  /* argv.v[0] is looked up in PATH */
+	struct strv env;   /* "NAME=value" set on top of the caller's environment */
+	const char *input; /* standard input (NULL: /dev/null) */
 	size_t input_len;
-	int64_t timeout_ms;     /* 0: ten minutes */
-	size_t most_output;     /* bytes kept of the output, the last ones (0: 64 KiB) */
-	int output_fd;          /* also given all output as it comes; -1 or 0: nowhere */
+	int64_t timeout_ms;          /* 0: ten minutes */
+	size_t most_output;          /* bytes kept of the output, the last ones (0: 64 KiB) */
+	int output_fd;               /* also given all output as it comes; -1 or 0: nowhere */
 	int (*in_child)(void *data); /* runs in the child before exec; negative errno stops it; NULL: nothing */
 	void *child_data;
 };

@@ -16,7 +16,7 @@ struct strv {
 
 void strv_add(struct strv *strv, const char *s);
 void strv_addf(struct strv *strv, const char *format, ...) _printf_(2, 3);
-void strv_take(struct strv *strv, char *s);     /* takes ownership of `s` */
+void strv_take(struct strv *strv, char *s); /* takes ownership of `s` */
 void strv_add_all(struct strv *strv, ...) __attribute__((sentinel));
 void strv_copy(struct strv *to, const struct strv *from); /* appends copies */
 bool strv_has(const struct strv *strv, const char *s);

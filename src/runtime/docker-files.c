@@ -2,6 +2,7 @@
 /* Files into a node, and sockets in it: from the host while it runs, through the Engine's archives while it does not.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/i18n.h"
@@ -111,13 +112,55 @@ int docker_put(struct runtime *rt, const char *id, const struct runtime_file *fi
 	return r == -ESRCH ? put_once(docker, id, files, n, err) : r;
 }
 
-int docker_dial(struct runtime *rt, const char *id, const char *path, int *ret_fd, struct err *err)
+/* The process of a node that was dialed before, 0: not known. It may have ended since, which node_root_open notices. */
+static pid_t recall(struct docker *docker, const char *id)
+{
+	pid_t pid = 0;
+
+	pthread_mutex_lock(&docker->lock);
+	for (size_t i = 0; i < DOCKER_DIALED; i++)
+		if (!strcmp(docker->dialed[i].id, id))
+			pid = docker->dialed[i].pid;
+	pthread_mutex_unlock(&docker->lock);
+	return pid;
+}
+
+static void remember(struct docker *docker, const char *id, pid_t pid)
+{
+	struct docker_dialed *dialed = NULL;
+
+	pthread_mutex_lock(&docker->lock);
+	for (size_t i = 0; i < DOCKER_DIALED; i++)
+		if (!strcmp(docker->dialed[i].id, id))
+			dialed = &docker->dialed[i];
+	if (!dialed)
+		dialed = &docker->dialed[docker->n_dialed++ % DOCKER_DIALED];
+	snprintf(dialed->id, sizeof(dialed->id), "%s", id);
+	dialed->pid = pid;
+	pthread_mutex_unlock(&docker->lock);
+}
+
+/* Asking the Engine takes longer than all the rest of a change that goes to a proxy's socket. */
+static int open_root(struct docker *docker, const char *id, int *ret_fd, struct err *err)
 {
 	_cleanup_container_ struct docker_container container = { 0 };
-	_cleanup_(closep) int root_fd = -1;
-	int r = docker_find_running(docker_of(rt), id, &container, err);
+	pid_t known = recall(docker, id);
+	int r;
 
+	if (known && node_root_open(known, id, ret_fd, NULL) == 0)
+		return 0;
+	r = docker_find_running(docker, id, &container, err);
 	if (r == 0)
-		r = node_root_open(container.node.pid, container.node.id, &root_fd, err);
+		r = node_root_open(container.node.pid, container.node.id, ret_fd, err);
+	if (r == 0 && !strcmp(container.node.id, id))
+		remember(docker, id, container.node.pid);
+	return r;
+}
+
+int docker_dial(struct runtime *rt, const char *id, const char *path, int *ret_fd, struct err *err)
+{
+	_cleanup_(closep) int root_fd = -1;
+	int r = open_root(docker_of(rt), id, &root_fd, err);
+
 	return r < 0 ? r : node_root_dial(root_fd, path, ret_fd, err);
 }

@@ -10,7 +10,14 @@
 #include "runtime/docker-wire.h"
 #include "runtime/runtime.h"
 
-#define DOCKER_IDLE 8 /* kept-alive connections; more are made when more threads call at once */
+#define DOCKER_IDLE 8   /* kept-alive connections; more are made when more threads call at once */
+#define DOCKER_DIALED 4 /* nodes that are dialed again and again: proxies, of which a host has few */
+
+/* Where a node was found that was dialed before. */
+struct docker_dialed {
+	char id[65]; /* the Engine's own, whole */
+	pid_t pid;
+};
 
 struct docker {
 	char *socket;         /* path */
@@ -20,6 +27,8 @@ struct docker {
 	size_t n_idle;
 	int api; /* minor version spoken: 1.<api> */
 	enum { DOCKER_UNKNOWN, DOCKER_NO_INIT, DOCKER_HAS_INIT } init;
+	struct docker_dialed dialed[DOCKER_DIALED]; /* the oldest is overwritten */
+	size_t n_dialed;
 };
 
 struct docker *docker_of(struct runtime *rt);
