@@ -331,7 +331,7 @@ static int listen_on(const char *path, struct err *err)
 	unlink(path);
 	/* Nobody else may connect before owner and mode are right. */
 	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chown(path, 0, group ? group->gr_gid : 0) < 0 || chmod(path, 0660) < 0 || listen(fd, 64) < 0) {
+	    chown(path, 0, group ? group->gr_gid : 0) < 0 || chmod(path, 0660) < 0 || listen(fd, SOMAXCONN) < 0) {
 		int code = errno;
 
 		close(fd);

@@ -230,6 +230,8 @@ static void failed(struct instance *instance, struct job *job)
 		log_warning("%s: %s must wait: %s", instance->id.text, converge_step_name(job->step),
 			    err_text(&job->err));
 		instance->retry_ms = clock_monotonic_ms() + 1000;
+		free(instance->why);
+		instance->why = xstrdup(err_text(&job->err));
 	} else if (job->step == CONVERGE_PREPARE && !instance->assignment)
 		instance_succeeded(instance); /* nobody wants it any more: there is nothing to try again */
 	else

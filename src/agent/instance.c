@@ -10,6 +10,7 @@
 #include "agent/node-context.h"
 #include "agent/node-files.h"
 #include "agent/node-image.h"
+#include "agent/node-script.h"
 #include "agent/proxy.h"
 #include "base/clock.h"
 #include "base/i18n.h"
@@ -206,7 +207,12 @@ void instance_died(struct instance *instance, int exit_code)
 	if (instance->failures++)
 		back_off(instance, 1000);
 	free(instance->why);
-	instance->why = xasprintf(_("Its main process ended with exit status %d"), exit_code);
+	if (exit_code == NODE_SCRIPT_INVALID)
+		instance->why =
+		    xasprintf(_("A file made from its templates does not validate; 'tepuy logs %s/%s' says why"),
+			      instance->id.service, instance->id.node);
+	else
+		instance->why = xasprintf(_("Its main process ended with exit status %d"), exit_code);
 	instance->failed = instance->failures >= ENDS_THAT_FAIL;
 }
 
@@ -360,7 +366,10 @@ static void report(struct instance *instance, const struct converge_view *view)
 	_cleanup_(freep) char *key = NULL, *text = NULL;
 	_cleanup_json_ json_t *what = NULL;
 
-	if (!instance->assignment || instance->container == CONTAINER_UNKNOWN)
+	if (!instance->assignment)
+		return;
+	/* What is not known is not told, least of all that it stopped; but why a start must wait is. */
+	if (instance->container == CONTAINER_UNKNOWN && (view->desired == NODE_STOP || !instance->why))
 		return;
 	what = json_pack("{ss ss* ss* sI}", "state", state_name(instance, view), "why", instance->why, "log",
 			 instance->log, "answers", (json_int_t)instance->spec->since);

@@ -4,7 +4,7 @@
 # needs: docker
 # timeout: 300
 
-# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2154,SC2317 # lib.sh sets what looks unset, calls what is given
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib-service.sh
 . "$(dirname "$0")/lib-service.sh"
@@ -24,7 +24,7 @@ killed_after() {
 	sleep "$1"
 	kill_agent
 	start_agent || return 1
-	wait_for 30 phase_is done || { echo "phase: $(phase)"; return 1; }
+	wait_for 30 phase_is "done" || { echo "phase: $(phase)"; return 1; }
 	within 10 only_nodes web/1 web/2 front/1 && within 5 serves "$2"
 }
 
@@ -104,7 +104,7 @@ cli_interrupted() {
 	start_process up "$TEPUY" up "$TMP/service.yaml" --recipes "$tiny" --yes
 	wait_for 10 phase_is preparing rolling || return 1
 	end_process "$pid" INT
-	wait_for 60 phase_is done && wait_for 5 serves cli-2
+	wait_for 60 phase_is "done" && wait_for 5 serves cli-2
 }
 check "interrupted as with Ctrl-C: it goes on by itself" cli_interrupted
 

@@ -4,13 +4,15 @@
 # touched. Docker, Consul and the agent run in namespaces of this script's own, beside the host's Docker.
 # timeout: 300
 
+# shellcheck source-path=SCRIPTDIR disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
+
 if [ -z "${FAULTS_NETWORK:-}" ]; then
 	export FAULTS_NETWORK=own
 	exec unshare --net --mount bash "$0" "$@"
 fi
 ip link set lo up
 
-# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2154,SC2317 # lib.sh sets what looks unset, calls what is given
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib-service.sh
 . "$(dirname "$0")/lib-service.sh"
@@ -23,9 +25,25 @@ at_exit wait_for 20 rm -rf "$engine"
 export DOCKER_HOST=unix://$engine/docker.sock
 options=()
 
+# As Debian has it: containerd is a service of its own, which goes on when dockerd is killed.
+start_containerd() {
+	cat >"$TMP/containerd.toml" <<-END
+		version = 2
+		root = "$engine/containerd"
+		state = "$engine/exec/containerd"
+		disabled_plugins = ["io.containerd.grpc.v1.cri"]
+		[grpc]
+		address = "$engine/containerd.sock"
+		[ttrpc]
+		address = "$engine/containerd.sock.ttrpc"
+	END
+	start_process containerd containerd --config "$TMP/containerd.toml"
+	wait_for 20 test -S "$engine/containerd.sock"
+}
+
 start_dockerd() {
 	start_process dockerd dockerd --host "$DOCKER_HOST" --data-root "$engine/data" --exec-root "$engine/exec" \
-		--pidfile "$engine/pid" --ip6tables=false ${options[@]+"${options[@]}"}
+		--pidfile "$engine/pid" --containerd "$engine/containerd.sock" --ip6tables=false ${options[@]+"${options[@]}"}
 	DOCKERD=$pid
 }
 
@@ -34,10 +52,8 @@ dockerd_ready() {
 	wait_for 60 docker version
 }
 
-# kill_dockerd: with the containerd of its own, which follows it into death, but not at once.
 kill_dockerd() {
 	end_process "$DOCKERD" KILL
-	wait_for 20 gone "$(cat "$engine/exec/containerd/containerd.pid")"
 }
 
 # Without live-restore containers end with it; with it they, and their shims, are this script's to end.
@@ -59,7 +75,8 @@ make_tiny
 make_haproxy
 free_port
 WEB_PORT=$PORT
-check "a dockerd of its own runs" dockerd_ready
+check "a containerd of its own runs" start_containerd
+check "and a dockerd" dockerd_ready
 at_exit end_dockerd
 service_begin faults-docker
 write_service first
@@ -81,13 +98,8 @@ all_well() {
 	only_nodes web/1 web/2 front/1 && all_pass 3 && added_passes && serves first
 }
 
-# stop_dockerd SIGNAL
-stop_dockerd() {
-	if [ "$1" = KILL ]; then kill_dockerd; else end_process "$DOCKERD" "$1" 30; fi
-}
-
 restarted() {
-	stop_dockerd "$1"
+	end_process "$DOCKERD" "$1" 30
 	sleep "${2:-0}"
 	dockerd_ready && all_back
 }
@@ -115,7 +127,7 @@ up_without() {
 	sleep 2
 	tepuy status "$SERVICE" | grep "docker.sock" || { tepuy status "$SERVICE"; status=1; }
 	dockerd_ready || return 1
-	wait_for 60 phase_is done || { echo "phase: $(phase)"; status=1; }
+	wait_for 60 phase_is "done" || { echo "phase: $(phase)"; status=1; }
 	within 20 only_nodes web/1 web/2 front/1 && within 5 serves second && return "$status"
 }
 check "a change that was asked for while dockerd was away is made when it is back" up_without
@@ -147,7 +159,7 @@ check "dockerd with live-restore and no proxies of its own" live_restore
 untouched_by() {
 	before=$(containers)
 	requests_begin
-	stop_dockerd "$1"
+	end_process "$DOCKERD" "$1" 30
 	sleep 3
 	requests_end || return 1
 	dockerd_ready || return 1

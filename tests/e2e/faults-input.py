@@ -130,7 +130,7 @@ def silent():
         except OSError:
             pass
         clients.append(s)
-    until = time.monotonic() + 45
+    until = time.monotonic() + 90
     while time.monotonic() < until:
         try:
             if ask(request("GET", "/v1/version"))[0] == 200:

@@ -5,7 +5,7 @@
 # needs: docker
 # timeout: 420
 
-# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2154,SC2317 # lib.sh sets what looks unset, calls what is given
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib-service.sh
 . "$(dirname "$0")/lib-service.sh"
@@ -71,7 +71,7 @@ down() {
 
 no_agent() {
 	TEPUY_SOCKET=$TMP/nowhere.sock tepuy status >"$TMP/out" 2>&1 && return 1
-	grep -q "nowhere.sock" "$TMP/out" && grep -qiE "agent" "$TMP/out" || { cat "$TMP/out"; return 1; }
+	grep -q "agent.*nowhere.sock" "$TMP/out" || { cat "$TMP/out"; return 1; }
 }
 check "no agent: the command says where it looked for one" no_agent
 
@@ -92,6 +92,7 @@ docker_unknown() {
 }
 check "a runtime that there is not: the agent ends and names those that there are" docker_unknown
 
+at_exit umount -l "$TMP/other/secrets" # of an agent that ended at once
 second_agent() {
 	"$TEPUY" agent --socket "$TMP/other/agent.sock" --state-dir "$STATE" --name other --address 127.0.0.1 \
 		>"$TMP/out" 2>&1 && return 1
@@ -203,13 +204,13 @@ variant ends -e 's|^start: .*|start: [sh, -c, "echo sorry, no licence >\&2; exit
 web_of ends
 check "a node that ends at once: its status is shown" up_fails "status 3"
 check "and its last words" grep -q "sorry, no licence" "$TMP/up.out"
-check "it went back by itself, the old nodes untouched" untouched
+check "it went back by itself, the old nodes untouched" within 15 untouched
 check "nothing of the new ones is left" within 15 only_nodes web/1 web/2
 
 variant sick -e 's|^checks: .*|checks: [{http: /nothing, port: http, interval: 1s, timeout: 1s}]|'
 web_of sick
 check "a node that never gets healthy: the failing check is named" up_fails "did not pass its checks.*|http"
-check "the old nodes are untouched" untouched
+check "the old nodes are untouched" within 15 untouched
 check "nothing of the new ones is left" within 15 only_nodes web/1 web/2
 check "down" down
 
@@ -228,21 +229,20 @@ check "it is seen in status" status_says "$WEB_PORT"
 end_process "$listener"
 check "when it is free 'up' mends it" mended web/1 web/2 front/1
 check "and it answers" within 10 serves one
-before=$(containers | grep /front/)
+before=$(container front/1)
 
 cp -r "$tiny/haproxy" "$TMP/haproxy.good"
-# Three servers are one too many for this configuration: it is right at first, and wrong after a change of its links.
-printf '{{#links.backend.nodes}}{{#last}}\n\tnonsense-{{name}} for three\n{{/last}}{{/links.backend.nodes}}\n' >"$TMP/nonsense"
 sed -i 's/^defaults$/defaults\n\tnonsense word/' "$tiny/haproxy/templates/haproxy.cfg"
-check "an HAProxy configuration that does not validate: its message is shown" up_fails "nonsense"
-front_untouched() {
-	[ "$(containers | grep /front/)" = "$before" ] && serves one
+check "an HAProxy configuration that does not validate: said" up_fails "does not validate; 'tepuy logs"
+# With a published port it must leave before the new one is there; it is the same container that comes back.
+front_is_back() {
+	[ "$(container front/1)" = "$before" ] && serves one
 }
-check "the old one is untouched and serves" within 10 front_untouched
+check "the old one serves again" within 20 front_is_back
 rm -rf "$tiny/haproxy"
 mv "$TMP/haproxy.good" "$tiny/haproxy"
 check "with the right one 'up' mends it" mended web/1 web/2 front/1
-check "still the same front, still serving" front_untouched
+check "still the same front, still serving" front_is_back
 check "down" down
 
 # --- the store ---
@@ -290,13 +290,13 @@ check "down" down
 full_disk() {
 	stop_agent
 	mkdir -p "$TMP/small"
-	mount -t tmpfs -o size=3m tmpfs "$TMP/small" || return 1
+	mount -t tmpfs -o size=1m tmpfs "$TMP/small" || return 1
 	at_exit umount -l "$TMP/small"
 	STATE=$TMP/small
 	start_agent || return 1
 	write_service five
 	up_fails 'space|disk is full|full' || return 1
-	mount -o remount,size=6m "$TMP/small"
+	mount -o remount,size=4m "$TMP/small"
 	up_fails 'space|full' || return 1
 	status_says 'space|full' || return 1
 	[ -z "$(service_containers)" ] || return 1

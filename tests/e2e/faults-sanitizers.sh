@@ -5,7 +5,7 @@
 # needs: docker
 # timeout: 900
 
-# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2154,SC2317 # lib.sh sets what looks unset, calls what is given
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib-service.sh
 . "$(dirname "$0")/lib-service.sh"

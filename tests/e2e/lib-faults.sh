@@ -3,7 +3,7 @@
 # For the faults-*.sh scripts, sourced after lib-service.sh: recipes that build in a moment and without a mirror, in
 # $tiny (busybox, and the host's own HAProxy, in an archive), what there is of the service, requests that may not fail.
 #
-# shellcheck disable=SC2034,SC2154,SC2317 # for the scripts; from lib.sh; called by name
+# shellcheck disable=SC2034,SC2119,SC2120,SC2154,SC2317 # for the scripts; from lib.sh; called by name
 
 tiny=$TMP/recipes
 mkdir -p "$tiny"
@@ -27,7 +27,7 @@ bare_root() {
 	ln -s usr/bin "$1/sbin"
 	cp "$(command -v busybox)" "$1/usr/bin/busybox"
 	local applet
-	for applet in sh cat chown sleep httpd install kill false; do
+	for applet in sh cat chown sleep httpd install kill true false; do
 		ln -s busybox "$1/usr/bin/$applet"
 	done
 	printf 'root:x:0:0:root:/:/bin/sh\n' >"$1/etc/passwd"
