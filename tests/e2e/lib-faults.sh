@@ -93,6 +93,7 @@ write_service() {
 	END
 }
 
+# shellcheck disable=SC2120 # by other scripts
 up() {
 	tepuy up "$TMP/service.yaml" --recipes "$tiny" --yes "$@"
 }
