@@ -27,7 +27,7 @@ bare_root() {
 	ln -s usr/bin "$1/sbin"
 	cp "$(command -v busybox)" "$1/usr/bin/busybox"
 	local applet
-	for applet in sh cat chown sleep httpd install kill true false; do
+	for applet in sh cat head chown sleep httpd install kill true false; do
 		ln -s busybox "$1/usr/bin/$applet"
 	done
 	printf 'root:x:0:0:root:/:/bin/sh\n' >"$1/etc/passwd"
