@@ -122,8 +122,8 @@ static void identify(struct program *program, const struct agent_options *option
 	struct timespec second = { .tv_sec = 1 };
 	bool told = false;
 
-	program->host = xstrdup(options->name);
-	program->address = xstrdup(options->address);
+	program->host = xstrdup(options->name && *options->name ? options->name : NULL);
+	program->address = xstrdup(options->address && *options->address ? options->address : NULL);
 	while (!program->host || !program->address) {
 		_cleanup_consul_self_ struct consul_self self = { 0 };
 		_cleanup_err_ struct err err = ERR_INIT;

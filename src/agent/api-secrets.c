@@ -26,28 +26,31 @@ static int generate(size_t length, char *to, struct err *err)
 	return 0;
 }
 
+static void add_op(struct api_secrets *to, enum consul_verb verb, const char *key, char *value, size_t len)
+{
+	to->ops[to->n++] = (struct consul_op){ .verb = verb, .key = xstrdup(key), .value = value, .len = len };
+}
+
 /* Only if it is still not there: another agent may be making it, too. */
-static int make(struct consul *consul, const char *key, const json_t *declaration, struct err *err)
+static int make(struct api_secrets *to, const char *key, const json_t *declaration, struct err *err)
 {
 	json_int_t length = json_integer_value(json_object_get(declaration, "generate"));
-	char value[MOST_GENERATED + 1];
+	char *value;
 	int r;
 
 	if (length < 1 || length > MOST_GENERATED)
 		return -ENOENT;
+	value = xmalloc(MOST_GENERATED + 1);
 	r = generate((size_t)length, value, err);
 	if (r == 0)
-		r = consul_kv_cas(consul, key, value, (size_t)length, 0, err);
-	explicit_bzero(value, sizeof(value));
-	if (r == -ESTALE) {
-		err_release(err);
-		return 0;
-	}
+		add_op(to, CONSUL_CAS, key, value, (size_t)length);
+	else
+		free(value);
 	return r;
 }
 
-static int write_one(const struct node_env *env, const char *service, const char *name, const json_t *declaration,
-		     const json_t *given, struct err *err)
+static int collect_one(const struct node_env *env, const char *service, const char *name, const json_t *declaration,
+		       const json_t *given, struct api_secrets *to, struct err *err)
 {
 	_cleanup_(freep) char *key = xasprintf("tepuy/secret/%s/%s", service, name);
 	_cleanup_consul_kv_ struct consul_kv kv = { 0 };
@@ -56,33 +59,54 @@ static int write_one(const struct node_env *env, const char *service, const char
 
 	if (value && !json_is_string(value))
 		return err_set(err, EINVAL, _("The secret %s must be a text"), name);
-	if (value)
-		return consul_kv_put(env->consul, key, json_string_value(value), json_string_length(value), err);
-	r = consul_kv_get(env->consul, key, &kv, err);
-	if (r != -ENOENT) {
-		explicit_bzero(kv.value, kv.len);
-		return r;
+	if (value) {
+		add_op(to, CONSUL_SET, key, xstrndup(json_string_value(value), json_string_length(value)),
+		       json_string_length(value));
+		return 0;
 	}
+	r = consul_kv_get(env->consul, key, &kv, err);
+	if (r == 0)
+		explicit_bzero(kv.value, kv.len);
+	if (r != -ENOENT)
+		return r;
 	err_release(err);
-	r = make(env->consul, key, declaration, err);
+	r = make(to, key, declaration, err);
 	if (r == -ENOENT)
 		return err_set(err, EINVAL, _("The secret %s has no value yet; give it with --secret %s=@FILE"), name,
 			       name);
 	return r;
 }
 
-int api_secrets_write(const struct node_env *env, const char *service, const json_t *declared, const json_t *given,
-		      struct err *err)
+int api_secrets_collect(const struct node_env *env, const char *service, const json_t *declared, const json_t *given,
+			struct api_secrets *ret, struct err *err)
 {
+	struct api_secrets secrets = { 0 };
 	const char *name;
 	json_t *declaration;
+	int r = 0;
 
+	if (json_object_size(declared) > API_SECRETS_MOST)
+		return err_set(err, EINVAL, _("A service can have %d secrets at most"), API_SECRETS_MOST);
+	secrets.ops = xcalloc(json_object_size(declared), sizeof(*secrets.ops));
 	json_object_foreach((json_t *)declared, name, declaration)
 	{
-		int r = write_one(env, service, name, declaration, given, err);
-
-		if (r < 0)
-			return r;
+		if (r == 0)
+			r = collect_one(env, service, name, declaration, given, &secrets, err);
 	}
-	return 0;
+	if (r < 0)
+		api_secrets_release(&secrets);
+	else
+		*ret = secrets;
+	return r;
+}
+
+void api_secrets_release(struct api_secrets *secrets)
+{
+	for (size_t i = 0; i < secrets->n; i++) {
+		explicit_bzero((void *)secrets->ops[i].value, secrets->ops[i].len);
+		free((void *)secrets->ops[i].value);
+		free((char *)secrets->ops[i].key);
+	}
+	free(secrets->ops);
+	*secrets = (struct api_secrets){ 0 };
 }

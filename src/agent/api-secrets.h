@@ -5,12 +5,24 @@
 #include <jansson.h>
 
 #include "agent/node-env.h"
+#include "consul/consul.h"
+
+/* Writes to Consul's secrets that belong into the transaction of a revision. */
+struct api_secrets {
+	struct consul_op *ops; /* own their strings */
+	size_t n;
+};
+
+#define API_SECRETS_MOST 48 /* with a revision's own operations it is one transaction */
 
 /*
- * Writes the secrets that the operator gives, makes those that are missing and may be generated; what is there already
- * and not given anew stays. -EINVAL names one that is neither there, given nor generated. No value is ever logged.
+ * The secrets that the operator gives, and new values for those that are missing and may be generated; what is there
+ * already and not given anew stays. -EINVAL names one that is neither there, given nor generated. No value is ever
+ * logged.
  */
-int api_secrets_write(const struct node_env *env, const char *service, const json_t *declared, const json_t *given,
-		      struct err *err);
+int api_secrets_collect(const struct node_env *env, const char *service, const json_t *declared, const json_t *given,
+			struct api_secrets *ret, struct err *err);
+/* Wipes the values. */
+void api_secrets_release(struct api_secrets *secrets);
 
 #endif

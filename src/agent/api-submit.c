@@ -143,35 +143,57 @@ static char *event_value(const struct node_env *env, const char *kind, const jso
 	return json_canonical(event);
 }
 
-static int write_revision(const struct node_env *env, const char *service, const struct present *present, json_t *spec,
-			  uint64_t index, const char *event, struct api_submitted *ret, struct err *err)
+/* A revision to be written, whole or not at all. */
+struct change {
+	const char *service;
+	const struct present *present;
+	json_t *spec;
+	uint64_t index;                    /* that the spec must still have */
+	const char *event;                 /* "up" */
+	const struct api_secrets *secrets; /* NULL: none change */
+};
+
+static int write_operations(const struct node_env *env, const struct change *change, uint64_t revision,
+			    const char *text, int64_t now, struct err *err)
 {
-	uint64_t revision = present->revision + 1;
-	int64_t now = clock_realtime_ms();
-	_cleanup_(freep) char *text = NULL, *spec_key = xasprintf("tepuy/service/%s/spec", service);
+	const char *service = change->service;
+	size_t n_secrets = change->secrets ? change->secrets->n : 0;
+	_cleanup_(freep) char *spec_key = xasprintf("tepuy/service/%s/spec", service);
 	_cleanup_(freep) char *revision_key =
 	    xasprintf("tepuy/revision/%s/%llu", service, (unsigned long long)revision);
-	_cleanup_(freep) char *event_key = xasprintf("tepuy/event/%s/%013lld-%s", service, (long long)now, event);
-	_cleanup_(freep) char *event_text = event_value(env, event, spec, revision, now);
-	struct consul_op ops[3];
-	int r;
+	_cleanup_(freep) char *event_key =
+	    xasprintf("tepuy/event/%s/%013lld-%s", service, (long long)now, change->event);
+	_cleanup_(freep) char *event = event_value(env, change->event, change->spec, revision, now);
+	_cleanup_(freep) struct consul_op *ops = xcalloc(3 + n_secrets, sizeof(*ops));
 
-	json_object_set_new(spec, "revision", json_integer((json_int_t)revision));
-	json_object_set_new(spec, "time", json_integer(now));
-	text = json_canonical(spec);
 	ops[0] = (struct consul_op){
-		.verb = CONSUL_CAS, .key = spec_key, .value = text, .len = strlen(text), .index = index
+		.verb = CONSUL_CAS, .key = spec_key, .value = text, .len = strlen(text), .index = change->index
 	};
 	ops[1] = (struct consul_op){ .verb = CONSUL_SET, .key = revision_key, .value = text, .len = strlen(text) };
-	ops[2] =
-	    (struct consul_op){ .verb = CONSUL_SET, .key = event_key, .value = event_text, .len = strlen(event_text) };
-	r = consul_txn(env->consul, ops, ARRAY_SIZE(ops), false, NULL, NULL, err);
+	ops[2] = (struct consul_op){ .verb = CONSUL_SET, .key = event_key, .value = event, .len = strlen(event) };
+	if (n_secrets)
+		memcpy(&ops[3], change->secrets->ops, n_secrets * sizeof(*ops));
+	return consul_txn(env->consul, ops, 3 + n_secrets, false, NULL, NULL, err);
+}
+
+static int write_revision(const struct node_env *env, const struct change *change, struct api_submitted *ret,
+			  struct err *err)
+{
+	uint64_t revision = change->present->revision + 1;
+	int64_t now = clock_realtime_ms();
+	_cleanup_(freep) char *text = NULL;
+	int r;
+
+	json_object_set_new(change->spec, "revision", json_integer((json_int_t)revision));
+	json_object_set_new(change->spec, "time", json_integer(now));
+	text = json_canonical(change->spec);
+	r = write_operations(env, change, revision, text, now, err);
 	if (r == -ESTALE)
 		return err_set(err, ESTALE, _("Somebody else has changed %s in the meantime; look at it and try again"),
-			       service);
+			       change->service);
 	if (r < 0)
 		return r;
-	drop_old_revisions(env, service, revision, present->good);
+	drop_old_revisions(env, change->service, revision, change->present->good);
 	ret->revision = revision;
 	ret->changed = true;
 	return 0;
@@ -181,7 +203,9 @@ int api_submit(const struct node_env *env, const struct api_submission *submissi
 	       struct err *err)
 {
 	_cleanup_(present_release) struct present present = { 0 };
+	_cleanup_(api_secrets_release) struct api_secrets secrets = { 0 };
 	_cleanup_json_ json_t *spec = json_copy(submission->spec);
+	struct change change = { submission->service, &present, spec, submission->index, "up", &secrets };
 	int r = present_read(env, submission->service, &present, err);
 
 	if (r == 0) {
@@ -189,16 +213,16 @@ int api_submit(const struct node_env *env, const struct api_submission *submissi
 		r = check_spec(env, submission->service, spec, err);
 	}
 	if (r == 0)
-		r = api_secrets_write(env, submission->service, json_object_get(spec, "secrets"), submission->secrets,
-				      err);
+		r = api_secrets_collect(env, submission->service, json_object_get(spec, "secrets"), submission->secrets,
+					&secrets, err);
 	if (r < 0)
 		return r;
 	if (is_settled(&present, spec)) {
 		*ret = (struct api_submitted){ .revision = number(present.spec, "revision") };
-		return 0;
+		return secrets.n ? consul_txn(env->consul, secrets.ops, secrets.n, false, NULL, NULL, err) : 0;
 	}
 	json_object_set_new(spec, "follows", json_integer((json_int_t)present.good));
-	return write_revision(env, submission->service, &present, spec, submission->index, "up", ret, err);
+	return write_revision(env, &change, ret, err);
 }
 
 static int present_or_absent(const struct node_env *env, const char *service, struct present *ret, struct err *err)
@@ -220,6 +244,7 @@ int api_submit_down(const struct node_env *env, const char *service, const char 
 {
 	_cleanup_(present_release) struct present present = { 0 };
 	_cleanup_json_ json_t *spec = NULL;
+	struct change change;
 	int r = present_or_absent(env, service, &present, err);
 
 	if (r < 0)
@@ -231,7 +256,8 @@ int api_submit_down(const struct node_env *env, const char *service, const char 
 	spec = json_copy(present.spec);
 	json_object_set_new(spec, "down", json_true());
 	set_author(spec, author);
-	return write_revision(env, service, &present, spec, present.index, "down", ret, err);
+	change = (struct change){ service, &present, spec, present.index, "down", NULL };
+	return write_revision(env, &change, ret, err);
 }
 
 /* The last good revision before the present one: each revision says which one it followed. */
@@ -248,6 +274,7 @@ int api_submit_rollback(const struct node_env *env, const char *service, uint64_
 	_cleanup_(present_release) struct present present = { 0 };
 	_cleanup_json_ json_t *spec = NULL;
 	_cleanup_(freep) char *key = NULL;
+	struct change change;
 	int r = present_or_absent(env, service, &present, err);
 
 	if (r < 0)
@@ -268,7 +295,8 @@ int api_submit_rollback(const struct node_env *env, const char *service, uint64_
 		return r;
 	set_author(spec, author);
 	ret->to = revision;
-	return write_revision(env, service, &present, spec, present.index, "rollback", ret, err);
+	change = (struct change){ service, &present, spec, present.index, "rollback", NULL };
+	return write_revision(env, &change, ret, err);
 }
 
 int api_present_spec(const struct node_env *env, const char *service, const json_t *to, json_t **ret, bool *ret_changed,

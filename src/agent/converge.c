@@ -20,7 +20,9 @@ static enum converge_step keep_running(const struct converge_view *view)
 		return CONVERGE_PROBE;
 	if (!view->registered || !view->level)
 		return CONVERGE_REGISTER;
-	return view->configured ? CONVERGE_NOTHING : CONVERGE_CONFIGURE;
+	if (!view->configured)
+		return CONVERGE_CONFIGURE;
+	return view->unwell && view->desired == NODE_RUN ? CONVERGE_DIAGNOSE : CONVERGE_NOTHING;
 }
 
 static enum converge_step run(const struct converge_view *view)
@@ -67,6 +69,7 @@ const char *converge_step_name(enum converge_step step)
 		[CONVERGE_REGISTER] = "register",     [CONVERGE_CONFIGURE] = "configure",
 		[CONVERGE_DEREGISTER] = "deregister", [CONVERGE_STOP] = "stop",
 		[CONVERGE_REMOVE] = "remove",         [CONVERGE_FORGET] = "forget",
+		[CONVERGE_DIAGNOSE] = "diagnose",
 	};
 
 	return names[step];

@@ -18,6 +18,10 @@
 #define LOG_MOST 4096
 /* How long we ask ourselves whether a new node is well before Consul's checks are left to find out. */
 #define PROBE_MS 2000
+/* How often one that is not is asked again: often while someone may be waiting for it, then now and then. */
+#define LOOK_MS 2000
+#define LOOKS_OFTEN 30
+#define LOOK_LATER_MS 30000
 
 struct job {
 	struct instance *instance;
@@ -33,7 +37,7 @@ struct job {
 	int r;
 	struct err err;
 	struct runtime_node node;
-	bool healthy;
+	char *trouble; /* which checks do not pass, NULL: none, or not asked */
 	char *log;
 };
 
@@ -46,14 +50,23 @@ static void job_free(struct job *job)
 	registration_release(&job->registration);
 	err_release(&job->err);
 	runtime_node_release(&job->node);
+	free(job->trouble);
 	free(job->log);
 	free(job);
 }
 
+static void diagnose(struct job *job)
+{
+	job->trouble = probe_trouble(job->env, job->container, &job->registration);
+}
+
 static int probe(struct job *job)
 {
-	job->healthy = probe_until_healthy(job->env, job->container, &job->registration, PROBE_MS);
-	return registration_apply(job->env, job->container, &job->registration, job->healthy, &job->err);
+	bool healthy = probe_until_healthy(job->env, job->container, &job->registration, PROBE_MS);
+
+	if (!healthy)
+		diagnose(job);
+	return registration_apply(job->env, job->container, &job->registration, healthy, &job->err);
 }
 
 static int work_on(struct job *job, const struct node_job *node)
@@ -65,6 +78,9 @@ static int work_on(struct job *job, const struct node_job *node)
 		return node_launch(node, &job->node, &job->err);
 	case CONVERGE_PROBE:
 		return probe(job);
+	case CONVERGE_DIAGNOSE:
+		diagnose(job);
+		break;
 	case CONVERGE_REGISTER:
 		return registration_apply(job->env, job->container, &job->registration, false, &job->err);
 	case CONVERGE_CONFIGURE:
@@ -100,7 +116,7 @@ static void work(void *data)
 	if (job->step == CONVERGE_LAUNCH && job->container)
 		job->log = node_log_tail(&node, LOG_LINES, LOG_MOST);
 	job->r = work_on(job, &node);
-	if (job->r < 0) {
+	if (job->r < 0 || job->trouble) {
 		free(job->log);
 		job->log = failure_log(job, &node);
 	}
@@ -115,7 +131,7 @@ static void launched(struct instance *instance, struct job *job)
 	job->node = (struct runtime_node){ 0 };
 	instance->container = instance->node.state == RUNTIME_RUNNING ? CONTAINER_RUNNING : CONTAINER_EXITED;
 	instance->launched_ms = clock_monotonic_ms();
-	instance->proven = false;
+	instance->proven = instance->unwell = false;
 	if (instance->failures) {
 		free(instance->log);
 		instance->log = TAKE_PTR(job->log);
@@ -126,6 +142,26 @@ static void launched(struct instance *instance, struct job *job)
 		instance->container = CONTAINER_RUNNING;
 		instance_died(instance, instance->node.exit_code);
 	}
+}
+
+/* What its checks said goes with its state to Consul, whose own record of a check's words may be minutes old. */
+static void note_trouble(struct instance *instance, struct job *job)
+{
+	int64_t pause_ms = instance->looks < LOOKS_OFTEN ? LOOK_MS : LOOK_LATER_MS;
+
+	instance->unwell = job->trouble != NULL;
+	instance_succeeded(instance);
+	if (!job->trouble) {
+		instance->looks = 0;
+		return;
+	}
+	instance->looks++;
+	instance->look_ms = clock_monotonic_ms() + pause_ms;
+	free(instance->why);
+	free(instance->log);
+	instance->why = xasprintf(_("It does not pass its checks: %s"), job->trouble);
+	instance->log = TAKE_PTR(job->log);
+	agent_plan_retry(instance->agent);
 }
 
 static void succeeded(struct instance *instance, struct job *job)
@@ -143,7 +179,13 @@ static void succeeded(struct instance *instance, struct job *job)
 		instance->proven = instance->container == CONTAINER_RUNNING;
 		free(instance->level);
 		instance->level = instance->proven ? registration_digest(&job->registration) : NULL;
-		break;
+		if (job->step == CONVERGE_REGISTER)
+			break;
+		note_trouble(instance, job);
+		return;
+	case CONVERGE_DIAGNOSE:
+		note_trouble(instance, job);
+		return;
 	case CONVERGE_CONFIGURE:
 		free(instance->files);
 		instance->files = json_fingerprint(job->context);

@@ -155,11 +155,14 @@ static void copy_node(struct runtime_node *to, const struct runtime_node *from)
 
 bool instance_observe(struct instance *instance, const struct runtime_node *node, uint64_t look)
 {
+	bool was_unknown;
+
 	if (instance->busy || look <= instance->seen_after) {
 		instance->missed = instance->busy;
 		return false;
 	}
 	runtime_node_release(&instance->node);
+	was_unknown = instance->container == CONTAINER_UNKNOWN;
 	instance->container = CONTAINER_NONE;
 	if (node) {
 		copy_node(&instance->node, node);
@@ -169,6 +172,8 @@ bool instance_observe(struct instance *instance, const struct runtime_node *node
 	}
 	if (instance->container != CONTAINER_RUNNING)
 		instance->proven = false;
+	else if (was_unknown && instance->registered)
+		instance->proven = true; /* the catalog was read before the runtime: Consul's checks judge it */
 	return true;
 }
 
@@ -189,9 +194,10 @@ void instance_died(struct instance *instance, int exit_code)
 	if (instance->container != CONTAINER_RUNNING || instance->doing == CONVERGE_STOP ||
 	    instance->doing == CONVERGE_REMOVE)
 		return;
-	log_info("%s ended with exit status %d.", instance->id.text, exit_code);
+	if (instance->assignment)
+		log_info("%s ended with exit status %d.", instance->id.text, exit_code);
 	instance->container = CONTAINER_EXITED;
-	instance->proven = false;
+	instance->proven = instance->unwell = false;
 	free(instance->level);
 	instance->level = NULL;
 	exec_checks_stop(instance->exec_checks);
@@ -329,6 +335,7 @@ static struct converge_view view_of(const struct instance *instance, const json_
 		.level = is_level(instance),
 		.proven = instance->proven,
 		.configured = has_files_of(instance, context),
+		.unwell = instance->unwell && clock_monotonic_ms() >= instance->look_ms,
 		.has_state = instance->has_state,
 		.retry_ms = instance->retry_ms,
 		.now_ms = clock_monotonic_ms(),
@@ -346,6 +353,13 @@ static const char *state_name(const struct instance *instance, const struct conv
 	if (view->desired == NODE_PREPARE)
 		return view->image_ready ? "prepared" : "building";
 	return view->image_ready ? "starting" : "building";
+}
+
+/* Nothing is wrong with it any more, as when a link is again as it was before a file was refused. */
+static bool is_well(const struct instance *instance, const struct converge_view *view)
+{
+	return view->container == CONTAINER_RUNNING && view->desired == NODE_RUN && view->proven && view->registered &&
+	       view->level && view->configured && !instance->unwell;
 }
 
 /* The state key tells the leader what the catalog cannot say. */
@@ -427,6 +441,8 @@ void instance_step(struct instance *instance)
 		instance_free(instance);
 		return;
 	}
+	if (step == CONVERGE_NOTHING && is_well(instance, &view))
+		instance_succeeded(instance);
 	report(instance, &view);
 	if (step != CONVERGE_NOTHING) {
 		log_debug("%s: %s", instance->id.text, converge_step_name(step));
@@ -479,9 +495,14 @@ int64_t instances_next_retry(const struct agent *agent)
 {
 	int64_t now = clock_monotonic_ms(), next = INT64_MAX;
 
-	for (const struct instance *instance = agent->instances; instance; instance = instance->next)
-		if (!instance->busy && instance->retry_ms > now && instance->retry_ms < next)
+	for (const struct instance *instance = agent->instances; instance; instance = instance->next) {
+		if (instance->busy)
+			continue;
+		if (instance->retry_ms > now && instance->retry_ms < next)
 			next = instance->retry_ms;
+		if (instance->unwell && instance->look_ms > now && instance->look_ms < next)
+			next = instance->look_ms;
+	}
 	return next;
 }
 
@@ -499,13 +520,16 @@ void instance_failed(struct instance *instance, const char *why, char *log, int6
 
 void instance_succeeded(struct instance *instance)
 {
-	_cleanup_(freep) char *log = TAKE_PTR(instance->log);
+	_cleanup_(freep) char *why = instance->unwell ? TAKE_PTR(instance->why) : NULL, *log = TAKE_PTR(instance->log);
+	bool young =
+	    instance->container == CONTAINER_RUNNING && clock_monotonic_ms() - instance->launched_ms < STEADY_MS;
 	unsigned failures = instance->failures;
 
 	forgive(instance);
 	/* A node that ends again and again, but lives long enough to be registered in between, is no success. */
-	if (instance->container == CONTAINER_RUNNING && clock_monotonic_ms() - instance->launched_ms < STEADY_MS) {
+	if (young)
 		instance->failures = failures;
+	if ((young && failures) || instance->unwell)
 		instance->log = TAKE_PTR(log);
-	}
+	instance->why = TAKE_PTR(why);
 }

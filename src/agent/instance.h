@@ -46,6 +46,9 @@ struct instance {
 	int64_t retry_ms, launched_ms; /* monotonic */
 	char *why, *log;               /* of the last failure */
 	bool failed;                   /* enough to say so: not a first hiccup */
+	bool unwell;                   /* started, and has not passed its checks since; `why` and `log` tell more */
+	unsigned looks;                /* at that */
+	int64_t look_ms;               /* when to look again, monotonic */
 	char *reported;                /* value of its state key as last wanted, without `since` */
 	int64_t reported_ms;           /* its `since` */
 	bool report_again;             /* Consul may have lost it */

@@ -14,6 +14,7 @@
 #include "base/text.h"
 
 #define MOST_OUTPUT 4096
+#define MOST_TROUBLE 500 /* of a check's output, in the line about its node */
 
 static void probe_http(const struct registration_check *check, struct probe *ret)
 {
@@ -131,6 +132,35 @@ static bool healthy_now(const struct node_env *env, const char *container, const
 		healthy = probe.status != CONSUL_CRITICAL;
 	}
 	return healthy;
+}
+
+/* Line breaks become spaces, the last ones go. */
+static void make_one_line(char *text)
+{
+	size_t len = strlen(text);
+
+	while (len && text[len - 1] == '\n')
+		text[--len] = '\0';
+	for (; *text; text++)
+		if (*text == '\n')
+			*text = ' ';
+}
+
+char *probe_trouble(const struct node_env *env, const char *container, const struct registration *registration)
+{
+	_cleanup_buf_ struct buf trouble = { 0 };
+
+	for (size_t i = 0; i < registration->n_checks; i++) {
+		const struct registration_check *check = &registration->checks[i];
+		_cleanup_(probe_release) struct probe probe = { 0 };
+
+		probe_check(env, container, check, &probe);
+		if (probe.status != CONSUL_CRITICAL)
+			continue;
+		make_one_line(probe.output);
+		buf_printf(&trouble, "%s%s: %.*s", trouble.len ? "; " : "", check->name, MOST_TROUBLE, probe.output);
+	}
+	return trouble.len ? buf_take(&trouble) : NULL;
 }
 
 /* Nothing tells when a program begins to listen: ask often at first, then less and less. */

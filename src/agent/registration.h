@@ -52,6 +52,9 @@ void probe_release(struct probe *probe);
 bool probe_until_healthy(const struct node_env *env, const char *container, const struct registration *registration,
 			 int64_t limit_ms);
 
+/* Runs all of them once: NULL when every one passes or warns, else which do not and what they said. The caller's. */
+char *probe_trouble(const struct node_env *env, const char *container, const struct registration *registration);
+
 /*
  * Registers what is missing or differs and removes what is too much. Checks that are the same keep their status; new
  * ones begin with what one run of theirs says (`healthy`: with passing). The maintenance mode follows.

@@ -114,7 +114,10 @@ static bool in_trouble(const json_t *node)
 static void note_trouble(struct follower *f, const char *key, json_t *node)
 {
 	const char *health = json_text(node, "health"), *state = json_text(node, "state");
+	const char *desired = json_text(node, "desired");
 
+	if (!strcmp(desired, "drain") || !strcmp(desired, "stop"))
+		return; /* it is taken out: what was said before that is what matters */
 	if (in_trouble(node))
 		json_object_set(f->troubles, key, node);
 	else if (!strcmp(state, "running") && !strcmp(health, "passing"))
@@ -199,6 +202,16 @@ struct progress *follow_progress(struct cli *cli)
 	return progress;
 }
 
+/* Is that what is said of a node, too? */
+static bool is_told(const struct follower *f, const char *detail)
+{
+	const json_t *node;
+	const char *key;
+
+	json_object_foreach(f->troubles, key, node) if (!strcmp(json_text(node, "why"), detail)) return true;
+	return false;
+}
+
 static void explain_failure(struct cli *cli, const struct follower *f)
 {
 	const json_t *status = json_object_get(f->last, "status"), *node;
@@ -208,7 +221,7 @@ static void explain_failure(struct cli *cli, const struct follower *f)
 	cli_note(cli, _("%s: revision %lld %s"), f->follow->service, (long long)f->follow->revision,
 		 phase_text(json_text(status, "phase")));
 	view_lines(*reason ? reason : _("The agents gave no reason; 'tepuy events' may tell more."), 2, &buf);
-	if (*detail)
+	if (*detail && !is_told(f, detail))
 		view_lines(detail, 4, &buf);
 	json_object_foreach(f->troubles, key, node) view_node_trouble(node, false, &buf);
 	fputs(buf_text(&buf), cli->err);

@@ -228,6 +228,8 @@ void view_node_trouble(const json_t *node, bool colour, struct buf *to)
 	json_array_foreach(json_object_get(node, "checks"), i, check)
 	{
 		status = json_text(check, "status");
+		if (*why && !*json_text(check, "output"))
+			continue; /* Consul does not know yet what the agent said above */
 		if (!strcmp(status, "critical") || !strcmp(status, "warning"))
 			add_check(check, colour, to);
 	}

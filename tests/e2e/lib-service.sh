@@ -91,6 +91,11 @@ service_containers() {
 		sed -n "s|^\([^ ]*\) $SERVICE/.*|\1|p"
 }
 
+# The service is down as soon as its nodes have stopped; their containers are removed a moment later.
+no_containers() {
+	[ -z "$(service_containers)" ]
+}
+
 # phase [IS]: of the service's status; with IS, whether it is that.
 phase() {
 	local now

@@ -94,6 +94,26 @@ static const struct {
 	    .image_ready = true,
 	    .links_known = true },
 	  CONVERGE_LAUNCH },
+	{ "one that does not pass its checks is asked why",
+	  { .assigned = true,
+	    .desired = NODE_RUN,
+	    .container = CONTAINER_RUNNING,
+	    .registered = true,
+	    .level = true,
+	    .proven = true,
+	    .configured = true,
+	    .unwell = true },
+	  CONVERGE_DIAGNOSE },
+	{ "but not while it drains",
+	  { .assigned = true,
+	    .desired = NODE_DRAIN,
+	    .container = CONTAINER_RUNNING,
+	    .registered = true,
+	    .level = true,
+	    .proven = true,
+	    .configured = true,
+	    .unwell = true },
+	  CONVERGE_NOTHING },
 	{ "out of Consul before it stops",
 	  { .assigned = true, .desired = NODE_STOP, .container = CONTAINER_RUNNING, .registered = true },
 	  CONVERGE_DEREGISTER },
@@ -128,7 +148,7 @@ static void each_view_has_its_step(void **state)
 /* Every combination; the number's digits are the members. */
 static bool view_number(unsigned number, struct converge_view *ret)
 {
-	unsigned bits = number % 1024, rest = number / 1024;
+	unsigned bits = number % 2048, rest = number / 2048;
 
 	*ret = (struct converge_view){
 		.assigned = bits & 1,
@@ -141,6 +161,7 @@ static bool view_number(unsigned number, struct converge_view *ret)
 		.configured = bits & 128,
 		.has_state = bits & 256,
 		.retry_ms = bits & 512 ? 1 : 0,
+		.unwell = bits & 1024,
 		.desired = (enum node_desired)(rest % 4),
 		.container = (enum container)(rest / 4),
 	};
@@ -165,6 +186,9 @@ static void take_effect(struct converge_view *view, enum converge_step step)
 		break;
 	case CONVERGE_CONFIGURE:
 		view->configured = true;
+		break;
+	case CONVERGE_DIAGNOSE:
+		view->unwell = false; /* until the next look */
 		break;
 	case CONVERGE_DEREGISTER:
 		view->registered = false;
