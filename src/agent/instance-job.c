@@ -315,3 +315,46 @@ void instance_report_death(struct instance *instance, int exit_code)
 	http_loop_start(instance->agent->loop, consul_base(instance->agent->env.consul),
 			consul_token(instance->agent->env.consul), &request, on_told, NULL);
 }
+
+/* The log of a node that ended for good, read by a thread. */
+struct last_words {
+	struct agent *agent;
+	struct instance_id id;
+	char *container, *log;
+};
+
+static void read_last_words(void *data)
+{
+	struct last_words *words = data;
+	struct node_job node = { .env = &words->agent->env, .id = &words->id, .container = words->container };
+
+	words->log = node_log_tail(&node, LOG_LINES, LOG_MOST);
+	if (words->log)
+		text_printable(words->log, true);
+}
+
+static void take_last_words(void *data, bool dropped)
+{
+	struct last_words *words = data;
+	struct instance *instance = dropped ? NULL : instance_find(words->agent, words->id.text);
+
+	if (instance && instance->failed && words->log) {
+		free(instance->log);
+		instance->log = TAKE_PTR(words->log);
+		instance_step(instance);
+	}
+	instance_id_release(&words->id);
+	free(words->container);
+	free(words->log);
+	free(words);
+}
+
+void instance_ask_last_words(struct instance *instance)
+{
+	struct last_words *words = xcalloc(1, sizeof(*words));
+
+	words->agent = instance->agent;
+	instance_id_parse(instance->id.text, &words->id, NULL);
+	words->container = xstrdup(instance->node.id);
+	pool_submit(instance->agent->pool, read_last_words, take_last_words, words);
+}

@@ -15,4 +15,7 @@ void instance_report_death(struct instance *instance, int exit_code);
 void instance_failed(struct instance *instance, const char *why, char *log, int64_t first_ms, bool at_once);
 void instance_succeeded(struct instance *instance);
 
+/* Reads the end of its log and tells it with its state; the runtime may have started it again by itself meanwhile. */
+void instance_ask_last_words(struct instance *instance);
+
 #endif

@@ -214,6 +214,8 @@ void instance_died(struct instance *instance, int exit_code)
 	else
 		instance->why = xasprintf(_("Its main process ended with exit status %d"), exit_code);
 	instance->failed = instance->failures >= ENDS_THAT_FAIL;
+	if (instance->failed && !instance->log)
+		instance_ask_last_words(instance);
 }
 
 json_t *instance_context(const struct instance *instance)

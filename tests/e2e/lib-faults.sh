@@ -27,7 +27,7 @@ bare_root() {
 	ln -s usr/bin "$1/sbin"
 	cp "$(command -v busybox)" "$1/usr/bin/busybox"
 	local applet
-	for applet in sh cat chown sleep httpd install kill true false; do
+	for applet in sh cat head chown sleep httpd install kill true false; do
 		ln -s busybox "$1/usr/bin/$applet"
 	done
 	printf 'root:x:0:0:root:/:/bin/sh\n' >"$1/etc/passwd"
@@ -93,6 +93,7 @@ write_service() {
 	END
 }
 
+# shellcheck disable=SC2120 # by other scripts
 up() {
 	tepuy up "$TMP/service.yaml" --recipes "$tiny" --yes "$@"
 }

@@ -161,7 +161,7 @@ gone_or_zombie() {
 # in a script, and two scripts at once begin at different places.
 free_port() {
 	local port
-	lib_port=${lib_port:-$((20000 + $$ % 10000))}
+	lib_port=${lib_port:-$((20000 + $$ * 61 % 12000))}
 	while :; do
 		lib_port=$((lib_port + 1))
 		[ "$lib_port" -lt 32000 ] || lib_port=20000
