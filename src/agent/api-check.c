@@ -31,6 +31,8 @@ static int each_node(const struct node_env *env, const struct api_target *target
 		char *slash = strchr(name, '/');
 		uint64_t n = 0;
 
+		if (!slash)
+			continue;
 		*slash = '\0';
 		text_u64(slash + 1, &n);
 		if (!api_target_matches(target, name, (unsigned)n))
@@ -245,10 +247,11 @@ static void report_one(void *data, const json_t *node)
 	struct report *report = data;
 	_cleanup_(freep) char *name = xstrdup(json_string_value(json_object_get(node, "node")));
 	_cleanup_(freep) char *id = NULL;
+	char *slash = strchr(name, '/');
 
-	if (report->r < 0)
+	if (report->r < 0 || !slash)
 		return;
-	*strchr(name, '/') = '-';
+	*slash = '-';
 	id = xasprintf("%s-%s.%lld:%s", report->service, name,
 		       (long long)json_integer_value(json_object_get(node, "gen")), report->id);
 	report->r = consul_check_update(report->env->consul, id, report->status, report->output, &report->err);

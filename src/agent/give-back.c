@@ -36,6 +36,7 @@ static void drop(const struct mapping *mapping, const char *line)
 	uint64_t kilobytes;
 
 	if (mapping->is_file && sscanf(line, "Anonymous: %" SCNu64, &kilobytes) == 1 && kilobytes == 0)
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr): addresses come as text */
 		madvise((void *)(uintptr_t)mapping->from, (size_t)(mapping->to - mapping->from), MADV_DONTNEED);
 }
 

@@ -64,7 +64,7 @@ struct node_view node_view(const json_t *node)
 	const char *state = json_text(node, "state"), *desired = json_text(node, "desired");
 	const struct word *word = FIND(states, state);
 
-	if (node_has_failed(node))
+	if (word && node_has_failed(node))
 		return (struct node_view){ _(word->text), word->kind };
 	if (!strcmp(desired, "drain") || !strcmp(desired, "stop"))
 		return leaving(desired, state);

@@ -298,8 +298,10 @@ void http_loop_free(struct http_loop *loop)
 	if (!loop)
 		return;
 	loop->freed = true;
-	for (struct http_call *call = loop->calls; call; call = call->next)
+	for (struct http_call *call = loop->calls, *next; call; call = next) {
+		next = call->next;
 		http_call_cancel(call);
+	}
 	if (!loop->in_curl && !loop->settling)
 		loop_destroy(loop);
 }

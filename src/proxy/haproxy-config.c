@@ -366,13 +366,14 @@ static bool same_structure(const struct haproxy_config *a, const struct haproxy_
 	size_t i = 0, j = 0;
 	const char *x, *y;
 
-	do {
+	for (;;) {
 		x = next_structure(a, managed, &i);
 		y = next_structure(b, managed, &j);
-		if (!x != !y || (x && strcmp(x, y)))
+		if (!x || !y)
+			return !x && !y;
+		if (strcmp(x, y))
 			return false;
-	} while (x);
-	return true;
+	}
 }
 
 static const struct haproxy_server *server_named(const struct haproxy_backend *backend, const char *name)

@@ -120,7 +120,7 @@ static void run_schema(const char *path, struct buf *out)
 	_cleanup_(freep) char *name = xstrdup(strrchr(path, '/') + 1);
 	_cleanup_json_ json_t *json = NULL;
 
-	*strchr(name, '.') = '\0';
+	name[strcspn(name, ".")] = '\0';
 	assert_int_equal(schema_json(name, &json, NULL), 0);
 	assert_int_equal(schema_walk(schema_find(name), print_key, out), 0);
 	add_json(out, json);
