@@ -35,7 +35,14 @@ char *xstrdup(const char *s)
 
 char *xstrndup(const char *s, size_t n)
 {
-	return must(strndup(s, n));
+	const char *end = memchr(s, '\0', n);
+	size_t len = end ? (size_t)(end - s) : n;
+	char *copy = xmalloc(len + 1);
+
+	/* `s` may be `n` bytes without a NUL: ASan's strict strndup() would not have it. */
+	memcpy(copy, s, len);
+	copy[len] = '\0';
+	return copy;
 }
 
 char *xvasprintf(const char *format, va_list ap)
