@@ -276,6 +276,24 @@ static void consul_is_back(struct agent *agent)
 	look_at_catalog(agent);
 }
 
+void agent_tell_about_host(struct agent *agent)
+{
+	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/info", agent->env.host);
+
+	kv_level_put(agent->kv, key, agent->info);
+	kv_level_put(agent->kv, "tepuy/schema", "1");
+}
+
+static bool knows_host(const struct agent *agent, const struct consul_kvs *kvs)
+{
+	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/info", agent->env.host);
+
+	for (size_t i = 0; i < kvs->n; i++)
+		if (!strcmp(kvs->v[i].key, key))
+			return true;
+	return false;
+}
+
 /*
  * What Consul does not mention at all is not explained, and nothing unexplained is removed: a Consul that lost its data
  * must not take the nodes with it.
@@ -331,6 +349,8 @@ void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const s
 	}
 	if (agent->consul_away || !agent->catalog_known)
 		consul_is_back(agent);
+	if (!knows_host(agent, &kvs))
+		agent_tell_about_host(agent); /* without it nothing can be planned for this host */
 	take_assignments(agent, &kvs);
 	agent->assignments_known = true;
 	step_all(agent);

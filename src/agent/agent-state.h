@@ -26,6 +26,7 @@ struct agent {
 	struct added_checks added; /* checks of all services that were added at run time */
 	bool consul_away;
 	_Atomic bool leading;     /* also read by the API's threads */
+	char *info;               /* what tepuy/host/<host>/info says */
 	bool runtime_listed;      /* the runtime has told once what it has */
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	uint64_t looks;           /* begun so far */

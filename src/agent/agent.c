@@ -222,11 +222,12 @@ static int take_signals(sd_event *event)
 	return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, on_signal, NULL);
 }
 
-/* tepuy/host/<host>/info: what the planner needs of this host, and what people ask. */
+/* tepuy/host/<host>/info: what the planner needs of this host, and what people ask. Written again when Consul lost it.
+ */
 static void tell_about_host(struct program *program)
 {
 	struct agent *agent = &program->agent;
-	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/info", agent->env.host), *text = NULL, *version = NULL;
+	_cleanup_(freep) char *version = NULL;
 	_cleanup_json_ json_t *info = NULL;
 
 	agent->env.runtime->ops->probe(agent->env.runtime, &version, NULL);
@@ -234,9 +235,8 @@ static void tell_about_host(struct program *program)
 			 version ? version : "", "address", agent->env.address, "labels", "cpus",
 			 (double)sysconf(_SC_NPROCESSORS_ONLN), "memory",
 			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "agent", TEPUY_VERSION);
-	text = json_canonical(info);
-	kv_level_put(agent->kv, key, text);
-	kv_level_put(agent->kv, "tepuy/schema", "1");
+	agent->info = json_canonical(info);
+	agent_tell_about_host(agent);
 }
 
 /* Consistent reads: a server that has just been elected answers plain ones from a log that it is still replaying. */
@@ -303,6 +303,7 @@ static void release(struct program *program)
 	added_checks_release(&agent->added);
 	links_free(agent->links);
 	kv_level_free(agent->kv);
+	free(agent->info);
 	http_loop_free(agent->loop);
 	sd_event_source_disable_unref(agent->retry_timer);
 	sd_event_source_disable_unref(agent->look_timer);

@@ -348,10 +348,11 @@ static const char *state_name(const struct instance *instance, const struct conv
 		return "failed";
 	if (view->desired == NODE_STOP)
 		return instance->container == CONTAINER_RUNNING || instance->registered ? "running" : "stopped";
-	if (view->container == CONTAINER_RUNNING)
-		return instance->proven ? "running" : "starting";
+	/* Also of one that runs already, as after Consul lost its data: the leader waits for this answer. */
 	if (view->desired == NODE_PREPARE)
 		return view->image_ready ? "prepared" : "building";
+	if (view->container == CONTAINER_RUNNING)
+		return instance->proven ? "running" : "starting";
 	return view->image_ready ? "starting" : "building";
 }
 
