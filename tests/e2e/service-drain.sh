@@ -128,7 +128,7 @@ done
 [ -z "$why" ] && ok || not_ok "$why"
 load_stop
 no_failures "no request failed meanwhile"
-check "the download was under way for most of it" [ $during -ge 10 ]
+check "the download was under way when nodes went and came" [ $during -ge 1 ]
 check "it ends by itself" wait_for 60 gone_or_zombie "$download_pid"
 equal "whole" "200 $((256 << 20))" "$(cat "$TMP/download")"
 equal "no container was touched" "$before" "$(containers)"
