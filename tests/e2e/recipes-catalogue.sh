@@ -196,10 +196,15 @@ answers_503() {
 	[ "$(curl -sS -o "$TMP/503" -w '%{http_code}' "http://$front/")" = 503 ] && grep -q 'ningún nodo' "$TMP/503"
 }
 
+no_container() {
+	[ -z "$(docker ps -aq --filter "name=^tepuy\\.$service\\.")" ]
+}
+
 data_outlives_down() {
 	local before
 	before=$(visits) && "$tepuy" down "$service" --yes >/dev/null || return 1
-	[ -z "$(docker ps -aq --filter "name=^tepuy\\.$service\\.")" ] && [ -e "$TMP/db/15/main/PG_VERSION" ] || return 1
+	# `down` ends when the leader has taken the nodes away from the host; the last container may go a moment later.
+	wait_for 10 no_container && [ -e "$TMP/db/15/main/PG_VERSION" ] || return 1
 	up >/dev/null && [ "$(visits)" = "$((before + 1))" ]
 }
 

@@ -34,8 +34,8 @@ tidy() {
 trap tidy EXIT
 trap 'exit 1' INT TERM HUP
 
-# shellcheck source=tests/e2e/runtime-layers.sh
-. "$(dirname "$0")/runtime-layers.sh"
+# shellcheck source=tests/e2e/lib-runtime-layers.sh
+. "$(dirname "$0")/lib-runtime-layers.sh"
 runtime_layers "$build" "$dir"
 
 if [ "$driver" = docker ]; then
