@@ -143,7 +143,7 @@ static int on_grace_over(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)source, (void)usec;
 	link->timer = sd_event_source_disable_unref(link->timer);
-	if (held)
+	if (held && !link->away) /* away again: what is held is no better than what it was held for */
 		take(link, held, true);
 	json_decref(held);
 	return 0;
