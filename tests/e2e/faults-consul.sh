@@ -158,20 +158,5 @@ without_data() {
 check "with an empty data directory: nothing that runs is removed or changed, requests are answered" without_data
 check "the agent's log says that Consul lost its data" agent_said 'it seems to have lost its data. They run on'
 
-# Nodes of revisions that Consul forgot run on until someone removes them: no agent removes what nothing explains.
-mended() {
-	local old
-	old=$(service_containers)
-	write_service first
-	up && within 10 serves first || return 1
-	for id in $old; do
-		keys node | grep -q "/$(docker inspect -f '{{index .Config.Labels "tepuy.instance"}}' "$id")$" ||
-			docker rm --force "$id" >/dev/null
-	done
-	within 20 only_nodes web/1 web/2 front/1 && within 10 serves first
-}
-check "'up' from the documents takes the service over again" mended
-check "and 'down' removes it" tepuy down "$SERVICE" --yes
-check "nothing is left" within 10 only_nodes
 [ "$failed" -eq 0 ] || log_tail 60
 finish
