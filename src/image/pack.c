@@ -129,21 +129,22 @@ static int64_t normal_time(struct packer *p, const struct stat *st)
 	return st->st_mtim.tv_sec < 0 ? 0 : st->st_mtim.tv_sec;
 }
 
-static int add_entry(struct packer *p, int dir, const char *name, struct tar_entry *entry, const struct stat *st)
+static int add_entry(struct packer *p, int dir, const char *name, const struct tar_entry *what, const struct stat *st)
 {
 	_cleanup_(freep) char *proc = xasprintf("/proc/self/fd/%d/%s", dir, name);
 	struct tar_xattr xattrs[MOST_XATTRS];
 	_cleanup_strv_ struct strv names = { 0 };
 	_cleanup_buf_ struct buf values = { 0 };
+	struct tar_entry entry = *what;
 
-	entry->mode = st->st_mode;
-	entry->uid = st->st_uid;
-	entry->gid = st->st_gid;
-	entry->mtime = normal_time(p, st);
-	entry->xattrs = xattrs;
-	entry->n_xattrs = entry->hard ? 0 : read_xattrs(proc, xattrs, &names, &values);
+	entry.mode = st->st_mode;
+	entry.uid = st->st_uid;
+	entry.gid = st->st_gid;
+	entry.mtime = normal_time(p, st);
+	entry.xattrs = xattrs;
+	entry.n_xattrs = entry.hard ? 0 : read_xattrs(proc, xattrs, &names, &values);
 	p->entries++;
-	return tar_add(p->tar, entry);
+	return tar_add(p->tar, &entry);
 }
 
 static int pack_file(struct packer *p, int dir, const char *name, const char *path, const struct stat *st)
