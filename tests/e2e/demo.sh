@@ -27,7 +27,7 @@ booted() {
 }
 
 start_host() {
-	"$root/tests/lab/build.sh" || return
+	"$root/tests/lab/build.sh" bare || return
 	docker volume create "$name-docker" >/dev/null && docker volume create "$name-tepuy" >/dev/null || return
 	container=$(docker run -d --name "$name" --hostname "$name" --cap-add ALL --cap-drop SYS_RESOURCE \
 		--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined \
