@@ -35,6 +35,8 @@ struct api_call {
 	json_t *json;     /* the body as JSON, for routes that want it */
 	const char *(*query)(const struct api_call *call, const char *name); /* borrowed, NULL: absent */
 	void *connection;
+	/* With -EREMOTE: the hosts that have what was asked for, an array of names; the request's, freed with it. */
+	json_t *elsewhere;
 	/* answered: one of these */
 	int status; /* 200 unless set */
 	json_t *answer;
@@ -59,6 +61,7 @@ extern const struct api_route api_service_routes[];
 extern const struct api_route api_node_routes[];
 extern const struct api_route api_check_routes[];
 extern const struct api_route api_stream_routes[];
+extern const struct api_route api_host_routes[];
 
 /*
  * The route of a request, NULL when there is none; the longest pattern that matches counts. `ret_rest` is what its '*'
@@ -75,6 +78,12 @@ struct api_target {
 int api_target_parse(const char *text, struct api_target *ret, struct err *err); /* -EINVAL */
 void api_target_release(struct api_target *target);
 bool api_target_matches(const struct api_target *target, const char *component, unsigned n);
+
+/*
+ * For what only the agent of a node's own host can do. -EREMOTE, with call->elsewhere set, when other hosts have nodes
+ * of the target; 0 when none is known, or Consul is away.
+ */
+int api_elsewhere(struct api_call *call, const struct api_target *target, struct err *err);
 
 /* A JSON value of Consul's KV: -ENOENT, -EBADMSG. `ret_index` (may be NULL) is its ModifyIndex. */
 int api_kv_json(struct consul *consul, const char *key, json_t **ret, uint64_t *ret_index, struct err *err);

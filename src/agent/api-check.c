@@ -238,6 +238,7 @@ struct report {
 	const struct node_env *env;
 	const char *service, *id, *output;
 	enum consul_status status;
+	bool local; /* a node is on this host: only its own Consul agent takes reports of its checks */
 	int r;
 	struct err err;
 };
@@ -251,6 +252,9 @@ static void report_one(void *data, const json_t *node)
 
 	if (report->r < 0 || !slash)
 		return;
+	if (strcmp(json_string_value(json_object_get(node, "host")), report->env->host) != 0)
+		return;
+	report->local = true;
 	*slash = '-';
 	id = xasprintf("%s-%s.%lld:%s", report->service, name,
 		       (long long)json_integer_value(json_object_get(node, "gen")), report->id);
@@ -279,6 +283,10 @@ static int post_ttl(struct api_call *call, struct err *err)
 		return r;
 	report.service = target.service;
 	r = each_node(call->env, &target, report_one, &report, err);
+	if (r == 0 && !report.local) {
+		call->rest = text; /* without the check, for the sentence */
+		r = api_elsewhere(call, &target, err);
+	}
 	if (r == 0 && report.r < 0)
 		r = err_set(err, -report.r, _("The check %s of %s cannot be reported: %s"), id, text,
 			    err_text(&report.err));

@@ -38,13 +38,24 @@ static void local_nodes_release(struct local_nodes *nodes)
 	free(nodes->list);
 }
 
-static int local_nodes(const struct node_env *env, const char *text, bool running_only, struct local_nodes *ret,
-		       struct err *err)
+static int not_here(struct api_call *call, const struct api_target *target, bool running_only, struct err *err)
+{
+	int r = api_elsewhere(call, target, err);
+
+	if (r < 0)
+		return r;
+	return err_set(err, ENOENT,
+		       running_only ? _("No node of %s runs on the host %s") : _("No node of %s is on the host %s"),
+		       call->rest, call->env->host);
+}
+
+static int local_nodes(struct api_call *call, bool running_only, struct local_nodes *ret, struct err *err)
 {
 	_cleanup_(api_target_release) struct api_target target = { 0 };
+	const struct node_env *env = call->env;
 	struct runtime_node *all = NULL;
 	size_t n_all = 0;
-	int r = api_target_parse(text, &target, err);
+	int r = api_target_parse(call->rest, &target, err);
 
 	if (r == 0)
 		r = env->runtime->ops->list(env->runtime, &all, &n_all, err);
@@ -65,11 +76,7 @@ static int local_nodes(const struct node_env *env, const char *text, bool runnin
 		instance_id_release(&id);
 	}
 	runtime_nodes_free(all, n_all);
-	if (ret->n)
-		return 0;
-	return err_set(err, ENOENT,
-		       running_only ? _("No node of %s runs on the host %s") : _("No node of %s is on the host %s"),
-		       text, env->host);
+	return ret->n ? 0 : not_here(call, &target, running_only, err);
 }
 
 /* --- logs --- */
@@ -253,7 +260,7 @@ static int get_logs(struct api_call *call, struct err *err)
 				      .stop_fd = -1 };
 	if (tail && text_u64(tail, &lines) == 0 && lines < 1000000)
 		stream->logs.tail = (int)lines;
-	r = local_nodes(call->env, call->rest, false, &stream->logs.nodes, err);
+	r = local_nodes(call, false, &stream->logs.nodes, err);
 	if (r == 0)
 		r = start_logs(stream, err);
 	if (r < 0) {
@@ -313,7 +320,7 @@ static int post_exec(struct api_call *call, struct err *err)
 	int fd, r = read_argv(call->json, &argv, err);
 
 	if (r == 0)
-		r = local_nodes(call->env, call->rest, true, &nodes, err);
+		r = local_nodes(call, true, &nodes, err);
 	if (r == 0 && !rt->ops->attach)
 		r = err_set(err, EOPNOTSUPP, _("The runtime %s cannot run commands in its nodes"), rt->ops->name);
 	if (r == 0)

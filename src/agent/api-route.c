@@ -4,7 +4,7 @@
 #include "agent/api-call.h"
 
 static const struct api_route *const tables[] = { api_service_routes, api_node_routes, api_check_routes,
-						  api_stream_routes };
+						  api_stream_routes, api_host_routes };
 
 /* Does the pattern's one '*' (if any) cover the rest? `ret_rest` is owned by the caller. */
 static bool matches(const char *pattern, const char *path, char **ret_rest)

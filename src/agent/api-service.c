@@ -8,6 +8,7 @@
 #include "agent/node-image.h"
 #include "base/fs.h"
 #include "base/i18n.h"
+#include "base/protocol.h"
 #include "base/text.h"
 #include "model/canonical.h"
 #include "plan/plan-json.h"
@@ -28,9 +29,9 @@ static int get_version(struct api_call *call, struct err *err)
 	(void)err;
 	rt->ops->probe(rt, &version, NULL);
 	consul_agent_self(call->env->consul, &self, NULL); /* away: its version is empty */
-	call->answer = json_pack("{ss si ss ss s{ss ss} s{ss sb}}", "version", TEPUY_VERSION, "api", 1, "host",
-				 call->env->host, "address", call->env->address, "runtime", "name", rt->ops->name,
-				 "version", version ? version : "", "consul", "version",
+	call->answer = json_pack("{ss si ss ss s{ss ss} s{ss sb}}", "version", TEPUY_VERSION, "api", PROTOCOL_API,
+				 "host", call->env->host, "address", call->env->address, "runtime", "name",
+				 rt->ops->name, "version", version ? version : "", "consul", "version",
 				 self.version ? self.version : "", "leader", (int)*call->leading);
 	return 0;
 }

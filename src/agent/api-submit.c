@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/api-call.h"
 #include "agent/api-secrets.h"
@@ -176,6 +177,30 @@ static int write_operations(const struct node_env *env, const struct change *cha
 	return consul_txn(env->consul, ops, 3 + n_secrets, false, NULL, NULL, err);
 }
 
+/* The second of two operators learns who was first. */
+static int told_who(const struct node_env *env, const char *service, struct err *err)
+{
+	_cleanup_(freep) char *key = xasprintf("tepuy/service/%s/spec", service);
+	_cleanup_json_ json_t *spec = NULL;
+	const char *author;
+	char when[64] = "";
+	struct tm tm;
+	time_t time;
+
+	err_release(err);
+	if (api_kv_json(env->consul, key, &spec, NULL, NULL) < 0)
+		return err_set(err, ESTALE, _("Somebody else has changed %s in the meantime; look at it and try again"),
+			       service);
+	author = json_string_value(json_object_get(spec, "author"));
+	time = (time_t)(json_integer_value(json_object_get(spec, "time")) / 1000);
+	if (localtime_r(&time, &tm))
+		strftime(when, sizeof(when), "%F %T %z", &tm);
+	return err_set(err, ESTALE,
+		       _("%s has changed %s in the meantime (revision %llu, %s); look at it and try again"),
+		       author && *author ? author : _("Somebody else"), service,
+		       (unsigned long long)number(spec, "revision"), when);
+}
+
 static int write_revision(const struct node_env *env, const struct change *change, struct api_submitted *ret,
 			  struct err *err)
 {
@@ -189,8 +214,7 @@ static int write_revision(const struct node_env *env, const struct change *chang
 	text = json_canonical(change->spec);
 	r = write_operations(env, change, revision, text, now, err);
 	if (r == -ESTALE)
-		return err_set(err, ESTALE, _("Somebody else has changed %s in the meantime; look at it and try again"),
-			       change->service);
+		return told_who(env, change->service, err);
 	if (r < 0)
 		return r;
 	drop_old_revisions(env, change->service, revision, change->present->good);

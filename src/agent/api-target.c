@@ -5,6 +5,7 @@
 #include "agent/api-call.h"
 #include "base/i18n.h"
 #include "base/text.h"
+#include "model/canonical.h"
 
 int api_target_parse(const char *text, struct api_target *ret, struct err *err)
 {
@@ -38,6 +39,46 @@ void api_target_release(struct api_target *target)
 bool api_target_matches(const struct api_target *target, const char *component, unsigned n)
 {
 	return (!target->component || !strcmp(target->component, component)) && (!target->n || target->n == n);
+}
+
+static bool is_target(const struct api_target *target, const json_t *node)
+{
+	_cleanup_(freep) char *name = xstrdup(json_string_value(json_object_get(node, "node")));
+	char *slash = name ? strchr(name, '/') : NULL;
+	uint64_t n = 0;
+
+	if (!slash)
+		return false;
+	*slash = '\0';
+	return text_u64(slash + 1, &n) == 0 && api_target_matches(target, name, (unsigned)n);
+}
+
+int api_elsewhere(struct api_call *call, const struct api_target *target, struct err *err)
+{
+	_cleanup_json_ json_t *service = NULL;
+	_cleanup_strv_ struct strv hosts = { 0 };
+	_cleanup_(freep) char *names = NULL;
+	json_t *node;
+	size_t i;
+
+	if (api_service_json(call->env, target->service, &service, NULL) < 0)
+		return 0;
+	json_array_foreach(json_object_get(service, "nodes"), i, node)
+	{
+		const char *host = json_string_value(json_object_get(node, "host"));
+
+		if (host && strcmp(host, call->env->host) != 0 && is_target(target, node) && !strv_has(&hosts, host))
+			strv_add(&hosts, host);
+	}
+	if (!hosts.n)
+		return 0;
+	json_decref(call->elsewhere);
+	call->elsewhere = json_array();
+	for (i = 0; i < hosts.n; i++)
+		json_array_append_new(call->elsewhere, json_string(hosts.v[i]));
+	names = strv_join(&hosts, ", ");
+	return err_set(err, EREMOTE, _("%s is not on the host %s but on %s: ask the agent there"), call->rest,
+		       call->env->host, names);
 }
 
 int api_kv_json(struct consul *consul, const char *key, json_t **ret, uint64_t *ret_index, struct err *err)

@@ -13,6 +13,7 @@
 #include "agent/api-call.h"
 #include "base/i18n.h"
 #include "base/log.h"
+#include "base/protocol.h"
 #include "base/text.h"
 #include "model/canonical.h"
 
@@ -51,6 +52,7 @@ static void request_free(struct request *request)
 		call->upgrade.free(call->upgrade.data);
 	json_decref(call->json);
 	json_decref(call->answer);
+	json_decref(call->elsewhere);
 	free(call->text);
 	buf_release(&call->body);
 	free(request->rest);
@@ -74,6 +76,10 @@ static int status_of(int code)
 	case EBUSY:
 	case ESRCH:
 		return MHD_HTTP_CONFLICT;
+	case EREMOTE:
+		return MHD_HTTP_MISDIRECTED_REQUEST;
+	case EPROTONOSUPPORT:
+		return MHD_HTTP_UPGRADE_REQUIRED;
 	case EFBIG:
 		return MHD_HTTP_CONTENT_TOO_LARGE;
 	case EAGAIN:
@@ -115,7 +121,7 @@ static enum MHD_Result send_error(struct request *request, int status, int code,
 	_cleanup_json_ json_t *json = NULL;
 
 	text_printable(safe, true); /* it may quote what was asked for, in whatever bytes */
-	json = json_pack("{ss ss}", "error", safe, "code", name ? name : "EIO");
+	json = json_pack("{ss ss sO*}", "error", safe, "code", name ? name : "EIO", "hosts", request->call.elsewhere);
 	text = json_canonical(json);
 	return send_text(request, status, text, "application/json");
 }
@@ -212,10 +218,37 @@ static int read_json(struct api_call *call, struct err *err)
 	return 0;
 }
 
+/* A command line that speaks another version of the API is told so before anything is done for it. */
+static int check_protocol(const struct request *request, struct err *err)
+{
+	const char *line = MHD_lookup_connection_value(request->call.connection, MHD_HEADER_KIND, PROTOCOL_HEADER);
+	_cleanup_(freep) char *number = line ? xstrndup(line, strcspn(line, " ")) : NULL;
+	const char *version = line && strchr(line, ' ') ? strchr(line, ' ') + 1 : "?";
+	const struct node_env *env = request->call.env;
+	uint64_t theirs = 0;
+
+	if (!line)
+		return 0;
+	if (text_u64(number, &theirs) < 0)
+		return err_set(err, EINVAL, _("The header %s is no number and version"), PROTOCOL_HEADER);
+	if (theirs == PROTOCOL_API)
+		return 0;
+	return err_set(
+	    err, EPROTONOSUPPORT,
+	    theirs > PROTOCOL_API
+		? _("This tepuy is %s (protocol %llu), the agent of %s is the older %s (protocol %d): upgrade "
+		    "tepuy on %s, as with 'tepuy host upgrade'")
+		: _("This tepuy is %s (protocol %llu), the agent of %s is the newer %s (protocol %d): upgrade "
+		    "tepuy where you work, not on %s"),
+	    version, (unsigned long long)theirs, env->host, TEPUY_VERSION, PROTOCOL_API, env->host);
+}
+
 static int handle(struct request *request, struct err *err)
 {
-	int r = 0;
+	int r = check_protocol(request, err);
 
+	if (r < 0)
+		return r;
 	if (!request->route)
 		return err_set(err, ENOENT, _("The agent's API has no path %s; docs/api.md lists those that it has"),
 			       request->call.path);

@@ -266,8 +266,12 @@ static void read_host_key(const struct consul_kv *kv, struct plan_view *view, st
 	if (!split_host_key(key, &host, &kind, &rest))
 		return;
 	if (!strcmp(kind, "info")) {
-		r = plan_host_from_json(kv->key, json, plan_view_add_host(view), &err);
-		view->n_hosts -= r < 0;
+		struct plan_host *added = plan_view_add_host(view);
+
+		/* Without its host, what is assigned to it would be taken for stopped. */
+		r = plan_host_from_json(kv->key, json, added, &err);
+		if (r < 0)
+			*added = (struct plan_host){ .name = xstrdup(host), .cordoned = true };
 	} else if (!strcmp(kind, "node")) {
 		struct plan_instance *instance = plan_view_add_instance(view);
 
@@ -300,6 +304,19 @@ static const struct consul_kv *find_kv(const struct consul_kvs *kvs, const char 
 			high = middle;
 	}
 	return NULL;
+}
+
+static void read_admin(const struct leader_sources *from, struct plan_host *host)
+{
+	_cleanup_(freep) char *key = xasprintf(HOSTS "%s/admin", host->name);
+	const struct consul_kv *kv = find_kv(from->hosts, key);
+	_cleanup_json_ json_t *json = kv ? json_loadb(kv->value, kv->len, 0, NULL) : NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (!host->runtime) /* unreadable: stays closed */
+		return;
+	if (kv && plan_admin_from_json(json, host, &err) < 0)
+		log_warning("The key %s cannot be read, the host gets no new nodes: %s", key, err_text(&err));
 }
 
 static void read_state(const struct leader_sources *from, struct plan_instance *instance)
@@ -389,6 +406,7 @@ static void read_health(const struct leader_sources *from, const struct health_t
 		struct plan_host *host = &view->hosts[i];
 		int64_t so_ms;
 
+		read_admin(from, host);
 		host->alive = look_up(table, host->name) == PLAN_PASSING;
 		so_ms = remember(from->memory, host->name, host->alive, from->monotonic_ms);
 		host->alive_ms = host->alive ? so_ms : 0;

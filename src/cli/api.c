@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/i18n.h"
+#include "base/protocol.h"
 #include "cli/output.h"
 
 enum { MOST_LINE = 8 << 20 };
@@ -89,6 +90,10 @@ static int status_errno(int status)
 		return ESTALE;
 	case 413:
 		return EFBIG;
+	case 421:
+		return EREMOTE;
+	case 426:
+		return EPROTONOSUPPORT;
 	case 503:
 		return EAGAIN;
 	default:
@@ -112,10 +117,14 @@ int api_reply_error(int status, const char *body, size_t len, struct err *err)
 	return r;
 }
 
-static int request(struct api *api, const struct http_request *req, struct http_reply *ret, struct err *err)
+static int request(struct api *api, const struct http_request *given, struct http_reply *ret, struct err *err)
 {
 	_cleanup_err_ struct err own = ERR_INIT;
-	int r = http_request(api->http, req, ret, &own);
+	struct http_request req = *given;
+	int r;
+
+	req.header = PROTOCOL_LINE;
+	r = http_request(api->http, &req, ret, &own);
 
 	if (r == 0)
 		return 0;

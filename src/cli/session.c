@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/i18n.h"
+#include "base/protocol.h"
 #include "base/text.h"
 #include "cli/api.h"
 #include "cli/output.h"
@@ -82,7 +83,8 @@ static int ask(const struct session *session, struct link *link, struct err *err
 
 	buf_printf(&link->out,
 		   "POST /v1/exec/%s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-		   "Upgrade: tepuy-exec\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		   "Upgrade: tepuy-exec\r\n" PROTOCOL_LINE
+		   "\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
 		   session->target, strlen(body), body);
 	r = send_all(link->fd, &link->out);
 	return r < 0 ? err_errno(err, -r, _("The request could not be sent to the agent")) : 0;

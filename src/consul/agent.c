@@ -171,6 +171,37 @@ int consul_catalog_nodes(struct consul *consul, struct consul_nodes *ret, struct
 	return consul_wrap(r, err, _("Cannot list the nodes that Consul at %s knows"), consul_base(consul));
 }
 
+int consul_health_hosts(struct consul *consul, struct consul_checks *ret, struct err *err)
+{
+	_cleanup_(freep) char *path = filter_path("/v1/health/state/any", "CheckID == \"serfHealth\"");
+
+	return consul_wrap(get_checks(consul, path, ret, err), err,
+			   _("Cannot read from Consul at %s which hosts are there"), consul_base(consul));
+}
+
+int consul_catalog_services(struct consul *consul, const char *node, struct consul_services *ret, struct err *err)
+{
+	_cleanup_(freep) char *path = path_of("/v1/catalog/node/%s", node);
+	_cleanup_json_ json_t *json = NULL;
+	json_t *services;
+	int r = get_json(consul, path, &json, err);
+
+	services = json_object_get(json, "Services"); /* Consul says null of a node that it does not know */
+	if (r == 0)
+		r = consul_decode_services(json_is_null(services) ? NULL : services, ret, err);
+	return consul_wrap(r, err, _("Cannot read what Consul's catalog has of %s"), node);
+}
+
+int consul_catalog_deregister(struct consul *consul, const char *node, const char *id, struct err *err)
+{
+	_cleanup_json_ json_t *json = json_pack("{ss ss}", "Node", node, "ServiceID", id);
+	char *body = json_dumps(json, JSON_COMPACT);
+	int r = consul_put(consul, "/v1/catalog/deregister", body, err);
+
+	free(body);
+	return consul_wrap(r, err, _("Cannot take %s out of Consul's catalog"), id);
+}
+
 int consul_leader(struct consul *consul, char **ret, struct err *err)
 {
 	_cleanup_json_ json_t *json = NULL;

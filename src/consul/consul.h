@@ -84,6 +84,15 @@ int consul_health_service(struct consul *consul, const char *name, struct consul
 int consul_health_all(struct consul *consul, struct consul_checks *ret, struct err *err);
 int consul_health_node(struct consul *consul, const char *node, struct consul_checks *ret, struct err *err);
 int consul_catalog_nodes(struct consul *consul, struct consul_nodes *ret, struct err *err);
+/* One check for each node: serfHealth, which says whether the cluster reaches it. */
+int consul_health_hosts(struct consul *consul, struct consul_checks *ret, struct err *err);
+/* What the catalog has of a node, also of one that is away; without its checks. Unknown node: an empty list. */
+int consul_catalog_services(struct consul *consul, const char *node, struct consul_services *ret, struct err *err);
+/*
+ * Takes a service of a node that is away out of the catalog. The Consul agent of a node that is there would put its own
+ * back: those are removed with consul_service_deregister.
+ */
+int consul_catalog_deregister(struct consul *consul, const char *node, const char *id, struct err *err);
 /* "address:port" of the cluster's leader; -EAGAIN when there is none. The caller owns it. */
 int consul_leader(struct consul *consul, char **ret, struct err *err);
 

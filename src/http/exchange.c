@@ -142,14 +142,20 @@ static size_t on_header(char *line, size_t size, size_t n, void *data)
 	return len;
 }
 
-static void add_header(struct http_exchange *x, const char *name, const char *value)
+static void append_line(struct http_exchange *x, const char *line)
 {
-	_cleanup_(freep) char *line = xasprintf("%s: %s", name, value);
 	struct curl_slist *list = curl_slist_append(x->headers, line);
 
 	if (!list)
 		abort();
 	x->headers = list;
+}
+
+static void add_header(struct http_exchange *x, const char *name, const char *value)
+{
+	_cleanup_(freep) char *line = xasprintf("%s: %s", name, value);
+
+	append_line(x, line);
 }
 
 static bool has_body(const struct http_request *request)
@@ -168,7 +174,10 @@ static void set_headers(struct http_exchange *x)
 		add_header(x, "Content-Type", type);
 	if (x->server->token)
 		add_header(x, "X-Consul-Token", x->server->token);
-	if (strpbrk(type, "\r\n") || (x->server->token && strpbrk(x->server->token, "\r\n"))) {
+	if (x->request->header)
+		append_line(x, x->request->header);
+	if (strpbrk(type, "\r\n") || (x->request->header && strpbrk(x->request->header, "\r\n")) ||
+	    (x->server->token && strpbrk(x->server->token, "\r\n"))) {
 		x->invalid = true;
 		x->failure = EINVAL;
 	}

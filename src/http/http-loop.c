@@ -62,6 +62,7 @@ static void call_free(struct http_call *call)
 	free((char *)call->request.method);
 	free((char *)call->request.path);
 	free((char *)call->request.content_type);
+	free((char *)call->request.header);
 	free((void *)call->request.body);
 	free(call);
 }
@@ -350,6 +351,7 @@ struct http_call *http_loop_start(struct http_loop *loop, const char *base, cons
 	call->request.method = xstrdup(request->method);
 	call->request.path = xstrdup(request->path);
 	call->request.content_type = xstrdup(request->content_type);
+	call->request.header = xstrdup(request->header);
 	if (request->body)
 		call->request.body = copy_body(request->body, request->body_len);
 	sd_event_source_set_enabled(loop->starter, SD_EVENT_ONESHOT);

@@ -35,6 +35,7 @@ struct http_request {
 	const char *method;       /* "GET" … */
 	const char *path;         /* with its query, already encoded: "/v1/kv/a?raw" */
 	const char *content_type; /* NULL: application/json when there is a body */
+	const char *header;       /* one header more, "Name: value", or NULL */
 	const void *body;
 	size_t body_len;
 	http_source source; /* instead of body; sent chunked */

@@ -252,25 +252,35 @@ int plan_host_from_json(const char *key, const json_t *json, struct plan_host *r
 {
 	_cleanup_key_ struct key split = { 0 };
 	struct plan_host host = { 0 };
-	int cordoned = 0, drained = 0;
 	const char *name, *runtime;
 	json_t *labels = NULL, *value;
 
 	key_split(&split, key);
 	if (!key_is(&split, "host", "info", 4) ||
-	    json_unpack((json_t *)json, "{s:s, s?o, s?b, s?b}", "runtime", &runtime, "labels", &labels, "cordoned",
-			&cordoned, "drained", &drained) < 0)
+	    json_unpack((json_t *)json, "{s:s, s?o}", "runtime", &runtime, "labels", &labels) < 0)
 		return err_set(err, EINVAL, _("The key %s in Consul is not of the right shape"), key);
 	host.name = xstrdup(split.parts[2]);
 	host.runtime = xstrdup(runtime);
-	host.cordoned = cordoned;
-	host.drained = drained;
 	host.memory = (uint64_t)json_integer_value(json_object_get(json, "memory"));
 	host.cpus = json_number_value(json_object_get(json, "cpus"));
 	json_object_foreach(labels, name, value) if (json_is_string(value))
 	    strv_addf(&host.labels, "%s=%s", name, json_string_value(value));
 	strv_sort(&host.labels);
 	*ret = host;
+	return 0;
+}
+
+int plan_admin_from_json(const json_t *admin, struct plan_host *host, struct err *err)
+{
+	int cordoned = 0, drained = 0;
+
+	host->cordoned = true;
+	if (!json_is_object(admin) ||
+	    json_unpack((json_t *)admin, "{s?b, s?b}", "cordoned", &cordoned, "drained", &drained) < 0)
+		return err_set(err, EINVAL, _("What Consul says of closing the host %s is not of the right shape"),
+			       host->name);
+	host->cordoned = cordoned;
+	host->drained = drained;
 	return 0;
 }
 

@@ -27,6 +27,8 @@ int plan_ack_from_json(const char *key, const json_t *ack, struct plan_ack *ret,
 int plan_disconnect_from_json(const char *key, const json_t *disconnect, struct plan_disconnect *ret, struct err *err);
 /* `key` is tepuy/host/<host>/info */
 int plan_host_from_json(const char *key, const json_t *info, struct plan_host *ret, struct err *err);
+/* tepuy/host/<host>/admin, what an operator wants of the host. -EINVAL leaves it cordoned: who knows what was meant. */
+int plan_admin_from_json(const json_t *admin, struct plan_host *host, struct err *err);
 
 /* The key of an instance below tepuy/host/<host>/: `kind` is "node", "state" or "ack". The caller owns it. */
 char *plan_instance_key(const char *kind, const char *host, const char *service, const char *component, unsigned n,

@@ -32,7 +32,7 @@ struct fake_consul {
 	struct strv paths, answers;
 	unsigned failures, requests, at_once, most_at_once, waiting;
 	bool held;
-	char *last_write;
+	struct strv writes;
 };
 
 static struct key *find(struct fake_consul *consul, const char *key)
@@ -101,9 +101,11 @@ static unsigned get_keys(struct fake_consul *consul, const char *prefix, bool tr
 		if (tree ? !text_starts(at->key, prefix) : strcmp(at->key, prefix) != 0)
 			continue;
 		base64_encode(&value, at->value, strlen(at->value));
-		json_array_append_new(list, json_pack("{ss ss sI sI sI si}", "Key", at->key, "Value", buf_text(&value),
-						      "CreateIndex", (json_int_t)at->index, "ModifyIndex",
-						      (json_int_t)at->index, "LockIndex", (json_int_t)0, "Flags", 0));
+		json_array_append_new(list,
+				      json_pack("{ss ss sI sI sI si ss*}", "Key", at->key, "Value", buf_text(&value),
+						"CreateIndex", (json_int_t)at->index, "ModifyIndex",
+						(json_int_t)at->index, "LockIndex", (json_int_t)0, "Flags", 0,
+						"Session", strcmp(at->key, "tepuy/leader") ? NULL : "session"));
 	}
 	n = json_array_size(list);
 	text = json_dumps(list, 0);
@@ -196,8 +198,7 @@ static unsigned take(struct fake_consul *consul, struct MHD_Connection *connecti
 	if (++consul->at_once > consul->most_at_once)
 		consul->most_at_once = consul->at_once;
 	if (strcmp(method, "GET") != 0) {
-		free(consul->last_write);
-		consul->last_write = xasprintf("%s %s", method, path);
+		strv_addf(&consul->writes, "%s %s", method, path);
 	}
 	consul->waiting++;
 	while (consul->held)
@@ -272,7 +273,7 @@ void fake_consul_stop(struct fake_consul *consul)
 	strv_release(&consul->answers);
 	pthread_cond_destroy(&consul->changed);
 	pthread_mutex_destroy(&consul->lock);
-	free(consul->last_write);
+	strv_release(&consul->writes);
 	free(consul->base);
 	free(consul);
 }
@@ -349,12 +350,23 @@ unsigned fake_consul_waiting(struct fake_consul *consul)
 	return read_number(consul, &consul->waiting);
 }
 
+unsigned fake_consul_writes(struct fake_consul *consul, const char *what)
+{
+	unsigned n = 0;
+
+	pthread_mutex_lock(&consul->lock);
+	for (size_t i = 0; i < consul->writes.n; i++)
+		n += !strcmp(consul->writes.v[i], what);
+	pthread_mutex_unlock(&consul->lock);
+	return n;
+}
+
 char *fake_consul_last_write(struct fake_consul *consul)
 {
 	char *text;
 
 	pthread_mutex_lock(&consul->lock);
-	text = xstrdup(consul->last_write);
+	text = consul->writes.n ? xstrdup(consul->writes.v[consul->writes.n - 1]) : NULL;
 	pthread_mutex_unlock(&consul->lock);
 	return text;
 }

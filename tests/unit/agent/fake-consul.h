@@ -15,6 +15,7 @@ struct fake_consul *fake_consul_start(void);
 void fake_consul_stop(struct fake_consul *consul);
 const char *fake_consul_base(const struct fake_consul *consul); /* "http://127.0.0.1:…" */
 
+/* tepuy/leader is held by a session while it is there. */
 void fake_consul_set(struct fake_consul *consul, const char *key, const char *value);
 char *fake_consul_get(struct fake_consul *consul, const char *key); /* owned by the caller; NULL: absent */
 /* The answer to GETs of this path, its query left out; JSON text that must outlive the server. */
@@ -28,6 +29,8 @@ void fake_consul_hold(struct fake_consul *consul, bool held);
 unsigned fake_consul_requests(struct fake_consul *consul); /* that came so far */
 unsigned fake_consul_most_at_once(struct fake_consul *consul);
 unsigned fake_consul_waiting(struct fake_consul *consul);
+/* How many requests were "METHOD path", GETs not counted. */
+unsigned fake_consul_writes(struct fake_consul *consul, const char *what);
 /* "METHOD path" of the last request that was no GET; owned by the caller. */
 char *fake_consul_last_write(struct fake_consul *consul);
 

@@ -176,9 +176,39 @@ static void malformed_keys_are_skipped(void **state)
 	world->hosts[6] = kv("tepuy/host/h3", "x");
 	look(world);
 	assert_int_equal(world->view.n_services, 1);
-	assert_int_equal(world->view.n_hosts, 1);
+	/* A host that cannot be read is there nevertheless: it may run what is assigned to it. */
+	assert_int_equal(world->view.n_hosts, 2);
+	assert_string_equal(world->view.hosts[1].name, "h2");
+	assert_true(world->view.hosts[1].cordoned);
 	assert_int_equal(world->view.n_instances, 1);
 	assert_int_equal(world->view.n_acks, 0);
+}
+
+static void a_host_is_closed_by_its_admin_key(void **state)
+{
+	static const struct {
+		const char *value;
+		bool cordoned, drained;
+	} table[] = {
+		{ "{\"cordoned\":false,\"drained\":false}", false, false },
+		{ "{\"cordoned\":true,\"drained\":false}", true, false },
+		{ "{\"cordoned\":false,\"drained\":true,\"by\":\"ana\",\"since\":5}", false, true },
+		{ "what is this", true, false },
+	};
+	struct world *world = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		plan_view_release(&world->view);
+		world->hosts[3] = world->hosts[2];
+		world->hosts[2] = world->hosts[1];
+		world->hosts[1] = world->hosts[0];
+		world->hosts[0] = kv("tepuy/host/h1/admin", table[i].value);
+		look(world);
+		assert_int_equal(world->view.hosts[0].cordoned, table[i].cordoned);
+		assert_int_equal(world->view.hosts[0].drained, table[i].drained);
+		memmove(world->hosts, world->hosts + 1, 3 * sizeof(*world->hosts));
+		world->hosts[3] = (struct consul_kv){ 0 };
+	}
 }
 
 /* It would look like a new one, and forget where its data is. */
@@ -262,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(and_used_when_it_came, setup, teardown),
 		cmocka_unit_test_setup_teardown(and_not_waited_for_when_it_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(malformed_keys_are_skipped, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_host_is_closed_by_its_admin_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_its_status_a_service_is_not_planned, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_an_assignment_a_service_is_not_planned, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_state_an_instance_has_none, setup, teardown),
