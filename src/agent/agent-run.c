@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/acks.h"
+#include "agent/firewall-keep.h"
 #include "agent/give-back.h"
 #include "agent/instance.h"
 #include "agent/proxy.h"
@@ -18,6 +19,7 @@ static void step_all(struct agent *agent)
 {
 	instances_step_all(agent);
 	agent_plan_retry(agent);
+	firewall_look(agent->firewall);
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *data)
@@ -279,8 +281,10 @@ static void consul_is_back(struct agent *agent)
 void agent_tell_about_host(struct agent *agent)
 {
 	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/info", agent->env.host);
+	_cleanup_(freep) char *address = xasprintf("tepuy/address/%s", agent->env.host);
 
 	kv_level_put(agent->kv, key, agent->info);
+	kv_level_put(agent->kv, address, agent->env.address);
 	kv_level_put(agent->kv, "tepuy/schema", "1");
 }
 

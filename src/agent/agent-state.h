@@ -14,6 +14,7 @@
 #include "agent/pool.h"
 
 struct instance;
+struct firewall;
 
 struct agent {
 	sd_event *event;
@@ -23,6 +24,7 @@ struct agent {
 	struct kv_level *kv;
 	struct links *links;
 	struct instance *instances;
+	struct firewall *firewall; /* NULL: not yet */
 	struct added_checks added; /* checks of all services that were added at run time */
 	bool consul_away;
 	_Atomic bool leading;     /* also read by the API's threads */

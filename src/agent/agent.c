@@ -14,6 +14,7 @@
 
 #include "agent/agent-run.h"
 #include "agent/api.h"
+#include "agent/firewall-keep.h"
 #include "agent/instance.h"
 #include "agent/leader.h"
 #include "agent/node-secrets.h"
@@ -280,6 +281,8 @@ static int start(struct program *program, const struct agent_options *options, s
 	tell_about_host(program);
 	r = start_watches(program, err);
 	if (r == 0)
+		r = firewall_new(agent, &agent->firewall, err);
+	if (r == 0)
 		r = leader_new(agent, &program->leader, err);
 	if (r == 0)
 		r = api_start(&agent->env, options->socket ? options->socket : "/run/tepuy/agent.sock", &agent->leading,
@@ -294,6 +297,7 @@ static void release(struct program *program)
 	api_stop(program->api);
 	runtime_watch_free(program->runtime_watch);
 	pool_free(agent->pool);
+	firewall_free(agent->firewall);
 	leader_free(program->leader);
 	consul_watch_free(program->host_watch);
 	consul_watch_free(program->service_watch);

@@ -6,6 +6,7 @@
 
 #include "agent/collect.h"
 #include "agent/exec-checks.h"
+#include "agent/firewall-keep.h"
 #include "agent/node-image.h"
 #include "agent/node-launch.h"
 #include "base/clock.h"
@@ -265,6 +266,7 @@ static void done(void *data, bool dropped)
 		instance_report_death(instance, instance->node.exit_code);
 	job_free(job);
 	agent_rest_soon(instance->agent);
+	firewall_look(instance->agent->firewall);
 	instance_step(instance);
 }
 
