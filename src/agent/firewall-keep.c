@@ -26,6 +26,7 @@
 #define SETTLE_MS 100
 #define MOST_PAUSE_MS 60000
 #define RETRY_MS 60000
+#define FREE_PUT_BACKS 12
 
 struct firewall {
 	struct agent *agent;
@@ -409,7 +410,7 @@ static int64_t pause_ms(struct firewall *firewall)
 
 	if (clock_monotonic_ms() - firewall->put_back_ms > 2 * MOST_PAUSE_MS)
 		firewall->put_backs = 0;
-	for (unsigned i = 3; i < firewall->put_backs && pause < MOST_PAUSE_MS; i++)
+	for (unsigned i = FREE_PUT_BACKS; i < firewall->put_backs && pause < MOST_PAUSE_MS; i++)
 		pause *= 2;
 	return pause < MOST_PAUSE_MS ? pause : MOST_PAUSE_MS;
 }
@@ -442,10 +443,12 @@ static int on_event(sd_event_source *source, int fd, uint32_t revents, void *dat
 
 static void listen_to_kernel(struct firewall *firewall)
 {
+	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 	int group = NFNLGRP_NFTABLES, r = 0;
 
 	firewall->events = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
-	if (firewall->events < 0 ||
+	/* Without a name of its own a socket is told nothing. */
+	if (firewall->events < 0 || bind(firewall->events, (const struct sockaddr *)&any, sizeof(any)) < 0 ||
 	    setsockopt(firewall->events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
 		r = -errno;
 	else

@@ -142,6 +142,7 @@ static void copy_node(struct runtime_node *to, const struct runtime_node *from)
 {
 	*to = (struct runtime_node){ .id = xstrdup(from->id),
 				     .name = xstrdup(from->name),
+				     .address = xstrdup(from->address),
 				     .state = from->state,
 				     .exit_code = from->exit_code,
 				     .ports = xcalloc(from->n_ports, sizeof(*from->ports)),
