@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/agent-run.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent/acks.h"
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "consul/consul-decode.h"
+#include "model/canonical.h"
 
 #define REST_USEC (5000 * 1000ULL)
 
@@ -285,7 +287,6 @@ void agent_tell_about_host(struct agent *agent)
 
 	kv_level_put(agent->kv, key, agent->info);
 	kv_level_put(agent->kv, address, agent->env.address);
-	kv_level_put(agent->kv, "tepuy/schema", "1");
 }
 
 static bool knows_host(const struct agent *agent, const struct consul_kvs *kvs)
@@ -298,6 +299,13 @@ static bool knows_host(const struct agent *agent, const struct consul_kvs *kvs)
 	return false;
 }
 
+static bool is_removed(const struct consul_kv *admin)
+{
+	_cleanup_json_ json_t *json = json_loadb(admin->value, admin->len, 0, NULL);
+
+	return json_is_true(json_object_get(json, "removed"));
+}
+
 /*
  * What Consul does not mention at all is not explained, and nothing unexplained is removed: a Consul that lost its data
  * must not take the nodes with it.
@@ -306,6 +314,7 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", agent->env.host);
 	size_t forgotten = 0;
+	bool removed = false;
 
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
 		instance->mentioned = instance->explained = false;
@@ -320,9 +329,16 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			instance_assign(instance, kvs->v[i].value);
 		} else if (text_starts(key, "state/") && (instance = instance_get(agent, key + strlen("state/"))))
 			instance_take_state(instance, kvs->v[i].value);
+		else if (!strcmp(key, "admin"))
+			removed = is_removed(&kvs->v[i]);
 	}
+	if (removed && !agent->removed)
+		log_warning("This host was taken out of the cluster: nodes that are still here are taken away, their "
+			    "volumes stay. 'tepuy host uncordon %s' takes the host in again.",
+			    agent->env.host);
+	agent->removed = removed;
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
-		forgotten += instance->assignment && !instance->mentioned && !instance->explained &&
+		forgotten += !removed && instance->assignment && !instance->mentioned && !instance->explained &&
 			     instance->container == CONTAINER_RUNNING;
 		if (!instance->mentioned)
 			instance_assign(instance, NULL);
@@ -343,7 +359,8 @@ void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const s
 
 	(void)index;
 	if (err) {
-		log_warning("Consul is away, nodes run on as last told: %s", err_text(err));
+		if (err->code != EACCES) /* of that token.c speaks */
+			log_warning("Consul is away, nodes run on as last told: %s", err_text(err));
 		agent->consul_away = true;
 		return;
 	}

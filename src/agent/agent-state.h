@@ -29,6 +29,8 @@ struct agent {
 	bool consul_away;
 	_Atomic bool leading;     /* also read by the API's threads */
 	char *info;               /* what tepuy/host/<host>/info says */
+	int64_t reschedule_ms;    /* when this host leads: a dead host's nodes move after this */
+	bool removed;             /* an operator took this host out: what has no assignment is taken away */
 	bool runtime_listed;      /* the runtime has told once what it has */
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	uint64_t looks;           /* begun so far */

@@ -19,14 +19,20 @@
 #include "agent/leader.h"
 #include "agent/node-secrets.h"
 #include "agent/runtime-watch.h"
+#include "agent/schema-gate.h"
+#include "agent/token.h"
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "base/log.h"
+#include "base/protocol.h"
+#include "base/text.h"
 #include "consul/consul-watch.h"
 #include "model/canonical.h"
+#include "plan/plan.h"
 
 /* Jobs at once: starts of nodes wait for Docker, not for us. */
 #define MOST_THREADS 16
+#define MOST_LABEL 63
 
 /* Everything that lives as long as the program. */
 struct program {
@@ -34,28 +40,13 @@ struct program {
 	struct consul_watch *host_watch, *service_watch, *checks_watch;
 	struct runtime_watch *runtime_watch;
 	struct leader *leader;
+	struct schema_gate *gate;
+	struct token *token;
+	json_t *labels;
 	struct api *api;
-	char *host, *address, *run_dir, *state_dir, *token;
+	char *host, *address, *run_dir, *state_dir;
 	int lock_fd; /* on the state directory: one agent at a time */
 };
-
-static int read_token(struct program *program, const char *path, struct err *err)
-{
-	_cleanup_buf_ struct buf text = { 0 };
-	struct stat st;
-	int r;
-
-	if (!path)
-		return 0;
-	if (stat(path, &st) == 0 && (st.st_mode & 077))
-		return err_set(err, EACCES, _("%s holds a token and may be read by others; give it mode 0600"), path);
-	r = fs_read(path, 4096, &text, err);
-	if (r < 0)
-		return r;
-	program->token = buf_take(&text);
-	program->token[strcspn(program->token, "\r\n \t")] = '\0';
-	return 0;
-}
 
 /* A predecessor that was killed may have left a program that still holds its lock for a moment. */
 static int lock_state(struct program *program, struct err *err)
@@ -80,6 +71,20 @@ static int lock_state(struct program *program, struct err *err)
 	return 0;
 }
 
+/* Before the loop runs, while Consul may be refusing the token that is there. */
+static void renew_token(struct program *program, const struct agent_options *options)
+{
+	const char *present = consul_token(program->agent.env.consul);
+	char *token = NULL;
+
+	if (!options->consul_token_file || token_read(options->consul_token_file, &token, NULL) < 0)
+		return;
+	if (*token && (!present || strcmp(present, token) != 0))
+		consul_set_token(program->agent.env.consul, token);
+	explicit_bzero(token, strlen(token));
+	free(token);
+}
+
 /* Name and address are kept, so that an agent can start while Consul is away. */
 static char *kept_path(const struct program *program)
 {
@@ -96,7 +101,8 @@ static void keep_identity(const struct program *program)
 		log_warning("%s", err_text(&err));
 }
 
-static bool kept_identity(struct program *program)
+/* False too when it is not that of `name` (NULL: any): Consul may have been given another name since. */
+static bool kept_identity(struct program *program, const char *name)
 {
 	_cleanup_(freep) char *path = kept_path(program);
 	_cleanup_buf_ struct buf text = { 0 };
@@ -108,7 +114,7 @@ static bool kept_identity(struct program *program)
 	json = json_loads(buf_text(&text), 0, NULL);
 	host = json_string_value(json_object_get(json, "host"));
 	address = json_string_value(json_object_get(json, "address"));
-	if (!host || !address)
+	if (!host || !address || (name && *name && strcmp(name, host) != 0))
 		return false;
 	if (!program->host)
 		program->host = xstrdup(host);
@@ -117,32 +123,64 @@ static bool kept_identity(struct program *program)
 	return true;
 }
 
+/* Consul's catalog says which hosts are alive: one that it knows under another name would never get a node. */
+static int check_name(const struct program *program, const char *name, struct err *err)
+{
+	if (!name || !*name || !strcmp(name, program->host))
+		return 0;
+	return err_set(err, EINVAL,
+		       _("The agent was given the name %s, but this host's Consul agent is called %s; both must be the "
+			 "same: leave --name out, or set node_name in Consul's configuration"),
+		       name, program->host);
+}
+
 /* Asks Consul who we are. Without Consul: as last time; the first time there is nothing to do but to wait for it. */
-static void identify(struct program *program, const struct agent_options *options)
+static int identify(struct program *program, const struct agent_options *options, struct err *err)
 {
 	struct timespec second = { .tv_sec = 1 };
 	bool told = false;
 
-	program->host = xstrdup(options->name && *options->name ? options->name : NULL);
 	program->address = xstrdup(options->address && *options->address ? options->address : NULL);
 	while (!program->host || !program->address) {
 		_cleanup_consul_self_ struct consul_self self = { 0 };
-		_cleanup_err_ struct err err = ERR_INIT;
+		_cleanup_err_ struct err why = ERR_INIT;
 
-		if (consul_agent_self(program->agent.env.consul, &self, &err) == 0) {
+		if (consul_agent_self(program->agent.env.consul, &self, &why) == 0) {
 			if (!program->host)
 				program->host = xstrdup(self.node);
 			if (!program->address)
 				program->address = xstrdup(self.address);
-		} else if (!kept_identity(program)) {
+		} else if (!kept_identity(program, options->name)) {
 			if (!told)
 				log_warning("Waiting for Consul, which says this host's name and address: %s",
-					    err_text(&err));
+					    err_text(&why));
 			told = true;
 			nanosleep(&second, NULL);
+			renew_token(program, options);
 		}
 	}
+	if (check_name(program, options->name, err) < 0)
+		return -EINVAL;
 	keep_identity(program);
+	return 0;
+}
+
+/* "disk=ssd": names as of services and hosts, values of up to 63 printable characters. */
+static int read_labels(struct program *program, const struct strv *labels, struct err *err)
+{
+	program->labels = json_object();
+	for (size_t i = 0; labels && i < labels->n; i++) {
+		const char *equals = strchr(labels->v[i], '=');
+		_cleanup_(freep) char *name = equals ? xstrndup(labels->v[i], (size_t)(equals - labels->v[i])) : NULL;
+		json_t *value = equals && strlen(equals + 1) <= MOST_LABEL ? json_string(equals + 1) : NULL;
+
+		if (!value || !equals[1] || !text_is_name(name)) {
+			json_decref(value);
+			return err_set(err, EINVAL, _("'%s' is no label; write it as disk=ssd"), labels->v[i]);
+		}
+		json_object_set_new(program->labels, name, value);
+	}
+	return 0;
 }
 
 /* Docker may be starting, or be restarted just now. What is no matter of time is said at once. */
@@ -170,7 +208,7 @@ static int prepare(struct program *program, const struct agent_options *options,
 {
 	const char *socket = options->socket ? options->socket : "/run/tepuy/agent.sock";
 	struct node_env *env = &program->agent.env;
-	_cleanup_(freep) char *store = NULL;
+	_cleanup_(freep) char *store = NULL, *token = NULL;
 	int r;
 
 	program->run_dir = xstrndup(socket, (size_t)(strrchr(socket, '/') ? strrchr(socket, '/') - socket : 0));
@@ -184,16 +222,23 @@ static int prepare(struct program *program, const struct agent_options *options,
 	if (r == 0)
 		r = node_secrets_prepare(program->run_dir, err);
 	if (r == 0)
-		r = read_token(program, options->consul_token_file, err);
+		r = read_labels(program, options->labels, err);
+	if (r == 0 && options->consul_token_file)
+		r = token_read(options->consul_token_file, &token, err);
 	if (r == 0)
 		r = image_store_open(store, &env->store, err);
 	if (r == 0)
 		r = open_runtime(program, options, err);
 	if (r < 0)
 		return r;
-	env->consul = consul_new(options->consul, program->token, NULL);
+	env->consul = consul_new(options->consul, token, NULL);
+	if (token)
+		explicit_bzero(token, strlen(token));
 	env->times = check_times_new();
-	identify(program, options);
+	program->agent.reschedule_ms = options->reschedule_ms ? options->reschedule_ms : PLAN_RESCHEDULE_MS;
+	r = identify(program, options, err);
+	if (r < 0)
+		return r;
 	env->host = program->host;
 	env->address = program->address;
 	env->run_dir = program->run_dir;
@@ -208,8 +253,19 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
-static int take_signals(sd_event *event)
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
 {
+	struct program *program = data;
+
+	(void)source, (void)info;
+	if (program->token)
+		token_renew(program->token);
+	return 0;
+}
+
+static int take_signals(struct program *program)
+{
+	sd_event *event = program->agent.event;
 	sigset_t set;
 	int r;
 
@@ -217,10 +273,13 @@ static int take_signals(sd_event *event)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	r = sd_event_add_signal(event, NULL, SIGTERM, on_signal, NULL);
-	return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, on_signal, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGINT, on_signal, NULL);
+	return r < 0 ? r : sd_event_add_signal(event, NULL, SIGHUP, on_hangup, program);
 }
 
 /* tepuy/host/<host>/info: what the planner needs of this host, and what people ask. Written again when Consul lost it.
@@ -232,10 +291,11 @@ static void tell_about_host(struct program *program)
 	_cleanup_json_ json_t *info = NULL;
 
 	agent->env.runtime->ops->probe(agent->env.runtime, &version, NULL);
-	info = json_pack("{ss ss ss s{} sf sI ss}", "runtime", agent->env.runtime->ops->name, "version",
-			 version ? version : "", "address", agent->env.address, "labels", "cpus",
+	info = json_pack("{ss ss ss sO sf sI ss si sI}", "runtime", agent->env.runtime->ops->name, "version",
+			 version ? version : "", "address", agent->env.address, "labels", program->labels, "cpus",
 			 (double)sysconf(_SC_NPROCESSORS_ONLN), "memory",
-			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "agent", TEPUY_VERSION);
+			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "agent", TEPUY_VERSION, "api",
+			 PROTOCOL_API, "reschedule_after", (json_int_t)agent->reschedule_ms);
 	agent->info = json_canonical(info);
 	agent_tell_about_host(agent);
 }
@@ -251,13 +311,25 @@ static int start_watches(struct program *program, struct err *err)
 	if (r == 0)
 		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/tepuy/service/?recurse&consistent",
 				     agent_on_service_keys, agent, &program->service_watch, err);
-	if (r == 0)
-		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/health/state/any", agent_on_checks, agent,
-				     &program->checks_watch, err);
-	if (r == 0)
-		r = runtime_watch_new(agent->event, agent->env.runtime, agent_on_runtime_event, agent,
-				      &program->runtime_watch, err);
 	return r;
+}
+
+/* Whether this program may use the cluster's keys. What runs stays as it was last told in any case. */
+static void on_gate(void *data, bool open)
+{
+	struct program *program = data;
+	_cleanup_err_ struct err err = ERR_INIT;
+	int r;
+
+	kv_level_hold(program->agent.kv, !open);
+	consul_watch_freep(&program->host_watch);
+	consul_watch_freep(&program->service_watch);
+	program->host_watch = program->service_watch = NULL;
+	r = open ? start_watches(program, &err) : 0;
+	if (r == 0)
+		r = leader_compete(program->leader, open, &err);
+	if (r < 0)
+		log_error("The agent cannot work: %s", err_text(&err));
 }
 
 static int start(struct program *program, const struct agent_options *options, struct err *err)
@@ -266,7 +338,7 @@ static int start(struct program *program, const struct agent_options *options, s
 	int r = sd_event_default(&agent->event);
 
 	if (r >= 0)
-		r = take_signals(agent->event);
+		r = take_signals(program);
 	if (r >= 0)
 		r = sd_event_set_watchdog(agent->event, true);
 	if (r < 0)
@@ -277,13 +349,21 @@ static int start(struct program *program, const struct agent_options *options, s
 	if (r < 0)
 		return r;
 	agent->kv = kv_level_new(agent->loop, agent->env.consul);
+	kv_level_hold(agent->kv, true); /* until the gate is open */
+	program->leader = leader_new(agent);
 	agent->links = links_new(agent->loop, agent->env.consul, agent_on_link, agent);
 	tell_about_host(program);
-	r = start_watches(program, err);
+	r = token_new(agent, options->consul_token_file, &program->token, err);
 	if (r == 0)
 		r = firewall_new(agent, &agent->firewall, err);
 	if (r == 0)
-		r = leader_new(agent, &program->leader, err);
+		r = schema_gate_new(agent, on_gate, program, &program->gate, err);
+	if (r == 0)
+		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/health/state/any", agent_on_checks, agent,
+				     &program->checks_watch, err);
+	if (r == 0)
+		r = runtime_watch_new(agent->event, agent->env.runtime, agent_on_runtime_event, agent,
+				      &program->runtime_watch, err);
 	if (r == 0)
 		r = api_start(&agent->env, options->socket ? options->socket : "/run/tepuy/agent.sock", &agent->leading,
 			      &program->api, err);
@@ -299,6 +379,8 @@ static void release(struct program *program)
 	pool_free(agent->pool);
 	firewall_free(agent->firewall);
 	leader_free(program->leader);
+	schema_gate_free(program->gate);
+	token_free(program->token);
 	consul_watch_free(program->host_watch);
 	consul_watch_free(program->service_watch);
 	consul_watch_free(program->checks_watch);
@@ -322,9 +404,7 @@ static void release(struct program *program)
 	free(program->address);
 	free(program->run_dir);
 	free(program->state_dir);
-	if (program->token)
-		explicit_bzero(program->token, strlen(program->token));
-	free(program->token);
+	json_decref(program->labels);
 	closep(&program->lock_fd);
 }
 

@@ -2,6 +2,10 @@
 #ifndef TEPUY_AGENT_AGENT_H
 #define TEPUY_AGENT_AGENT_H
 
+#include <stdint.h>
+
+#include "base/strv.h"
+
 struct agent_options {
 	const char *socket;            /* NULL: /run/tepuy/agent.sock */
 	const char *state_dir;         /* NULL: /var/lib/tepuy */
@@ -10,7 +14,9 @@ struct agent_options {
 	const char *runtime;           /* NULL: the first that is there */
 	const char *runtime_endpoint;  /* NULL: the driver's default */
 	const char *address;           /* of this host for the others; NULL: what Consul advertises */
-	const char *name;              /* of this host; NULL: Consul's node name */
+	const char *name;              /* of this host: must be Consul's node name, which NULL takes */
+	const struct strv *labels;     /* "disk=ssd", for `place` of services; NULL: none */
+	int64_t reschedule_ms;         /* when this host leads: a dead host's nodes move after this; 0: 60 s */
 	int log_level;                 /* enum log_level; 0: info */
 };
 

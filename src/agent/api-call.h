@@ -52,6 +52,7 @@ struct api_route {
 	const char
 	    *pattern; /* such as /v1/service/X/plan with a star for X: one '*', which matches any non-empty text */
 	api_handler handler;
+	bool writes;      /* keys in Consul: refused while their layout is not one that we know */
 	bool json;        /* the body must be a JSON object; none is {} */
 	size_t most_body; /* 0: 1 MiB */
 };
@@ -84,6 +85,9 @@ bool api_target_matches(const struct api_target *target, const char *component, 
  * of the target; 0 when none is known, or Consul is away.
  */
 int api_elsewhere(struct api_call *call, const struct api_target *target, struct err *err);
+
+/* What keeps the agent as a whole from its work; NULL: nothing. Borrowed. */
+const char *api_trouble(const struct node_env *env);
 
 /* A JSON value of Consul's KV: -ENOENT, -EBADMSG. `ret_index` (may be NULL) is its ModifyIndex. */
 int api_kv_json(struct consul *consul, const char *key, json_t **ret, uint64_t *ret_index, struct err *err);

@@ -366,10 +366,10 @@ static int post_connect(struct api_call *call, struct err *err)
 
 const struct api_route api_check_routes[] = {
 	{ "GET", "/v1/checks/*", get_checks },
-	{ "PUT", "/v1/check/*", put_check, .json = true },
-	{ "DELETE", "/v1/check/*", delete_check },
+	{ "PUT", "/v1/check/*", put_check, .writes = true, .json = true },
+	{ "DELETE", "/v1/check/*", delete_check, .writes = true },
 	{ "POST", "/v1/ttl/*", post_ttl, .json = true },
-	{ "POST", "/v1/disconnect/*", post_disconnect, .json = true },
-	{ "POST", "/v1/connect/*", post_connect },
+	{ "POST", "/v1/disconnect/*", post_disconnect, .writes = true, .json = true },
+	{ "POST", "/v1/connect/*", post_connect, .writes = true },
 	{ 0 },
 };

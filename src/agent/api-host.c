@@ -209,12 +209,14 @@ static int forget_host(struct api_call *call, struct err *err)
 	_cleanup_(freep) char *tree = xasprintf("tepuy/host/%s/", call->rest);
 	_cleanup_(freep) char *admin = xasprintf("tepuy/host/%s/admin", call->rest), *text = NULL;
 	_cleanup_json_ json_t *json = changed_admin(NULL, "cordoned", true, author_of(call));
-	struct consul_op ops[2];
+	_cleanup_(freep) char *address = xasprintf("tepuy/address/%s", call->rest);
+	struct consul_op ops[3];
 
 	json_object_set_new(json, "removed", json_true());
 	text = json_canonical(json);
 	ops[0] = (struct consul_op){ .verb = CONSUL_DELETE_TREE, .key = tree };
 	ops[1] = (struct consul_op){ .verb = CONSUL_SET, .key = admin, .value = text, .len = strlen(text) };
+	ops[2] = (struct consul_op){ .verb = CONSUL_DELETE, .key = address };
 	return consul_txn(call->env->consul, ops, ARRAY_SIZE(ops), false, NULL, NULL, err);
 }
 
@@ -258,10 +260,10 @@ static int delete_host(struct api_call *call, struct err *err)
 const struct api_route api_host_routes[] = {
 	{ "GET", "/v1/hosts", get_hosts },
 	{ "GET", "/v1/host/*", get_host },
-	{ "DELETE", "/v1/host/*", delete_host, .json = true },
-	{ "POST", "/v1/host/*/cordon", post_cordon, .json = true },
-	{ "POST", "/v1/host/*/uncordon", post_uncordon, .json = true },
-	{ "POST", "/v1/host/*/drain", post_drain, .json = true },
-	{ "POST", "/v1/host/*/undrain", post_undrain, .json = true },
+	{ "DELETE", "/v1/host/*", delete_host, .writes = true, .json = true },
+	{ "POST", "/v1/host/*/cordon", post_cordon, .writes = true, .json = true },
+	{ "POST", "/v1/host/*/uncordon", post_uncordon, .writes = true, .json = true },
+	{ "POST", "/v1/host/*/drain", post_drain, .writes = true, .json = true },
+	{ "POST", "/v1/host/*/undrain", post_undrain, .writes = true, .json = true },
 	{ 0 },
 };

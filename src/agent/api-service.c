@@ -29,10 +29,11 @@ static int get_version(struct api_call *call, struct err *err)
 	(void)err;
 	rt->ops->probe(rt, &version, NULL);
 	consul_agent_self(call->env->consul, &self, NULL); /* away: its version is empty */
-	call->answer = json_pack("{ss si ss ss s{ss ss} s{ss sb}}", "version", TEPUY_VERSION, "api", PROTOCOL_API,
-				 "host", call->env->host, "address", call->env->address, "runtime", "name",
-				 rt->ops->name, "version", version ? version : "", "consul", "version",
-				 self.version ? self.version : "", "leader", (int)*call->leading);
+	call->answer =
+	    json_pack("{ss si ss ss ss* s{ss ss} s{ss sb}}", "version", TEPUY_VERSION, "api", PROTOCOL_API, "host",
+		      call->env->host, "address", call->env->address, "trouble", api_trouble(call->env), "runtime",
+		      "name", rt->ops->name, "version", version ? version : "", "consul", "version",
+		      self.version ? self.version : "", "leader", (int)*call->leading);
 	return 0;
 }
 
@@ -85,7 +86,7 @@ static int get_services(struct api_call *call, struct err *err)
 			json_array_append_new(services, service);
 	}
 	if (r == 0)
-		call->answer = json_pack("{sO}", "services", services);
+		call->answer = json_pack("{sO ss*}", "services", services, "trouble", api_trouble(call->env));
 	return r;
 }
 
@@ -93,7 +94,11 @@ static int get_service(struct api_call *call, struct err *err)
 {
 	int r = need_name(call->rest, err);
 
-	return r < 0 ? r : api_service_json(call->env, call->rest, &call->answer, err);
+	if (r == 0)
+		r = api_service_json(call->env, call->rest, &call->answer, err);
+	if (r == 0 && api_trouble(call->env))
+		json_object_set_new(call->answer, "trouble", json_string(api_trouble(call->env)));
+	return r;
 }
 
 static int put_service(struct api_call *call, struct err *err)
@@ -261,10 +266,10 @@ const struct api_route api_service_routes[] = {
 	{ "GET", "/v1/version", get_version },
 	{ "GET", "/v1/services", get_services },
 	{ "GET", "/v1/service/*", get_service },
-	{ "PUT", "/v1/service/*", put_service, .json = true, .most_body = 4u << 20 },
+	{ "PUT", "/v1/service/*", put_service, .writes = true, .json = true, .most_body = 4u << 20 },
 	{ "POST", "/v1/service/*/plan", post_plan, .json = true, .most_body = 4u << 20 },
-	{ "POST", "/v1/service/*/down", post_down, .json = true },
-	{ "POST", "/v1/service/*/rollback", post_rollback, .json = true },
+	{ "POST", "/v1/service/*/down", post_down, .writes = true, .json = true },
+	{ "POST", "/v1/service/*/rollback", post_rollback, .writes = true, .json = true },
 	{ "GET", "/v1/service/*/revisions", get_revisions },
 	{ "HEAD", "/v1/bundle/*", head_bundle },
 	{ "PUT", "/v1/bundle/*", put_bundle, .most_body = 80u << 20 },

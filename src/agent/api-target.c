@@ -81,6 +81,18 @@ int api_elsewhere(struct api_call *call, const struct api_target *target, struct
 		       call->env->host, names);
 }
 
+const char *api_trouble(const struct node_env *env)
+{
+	if (env->token_refused)
+		return _("Consul refuses this host's token: what runs here is not touched until a valid one is in the "
+			 "token file");
+	if (env->other_schema)
+		return _(
+		    "The keys in Consul have a layout that this agent does not know: what runs here is not touched "
+		    "until tepuy is upgraded on this host");
+	return NULL;
+}
+
 int api_kv_json(struct consul *consul, const char *key, json_t **ret, uint64_t *ret_index, struct err *err)
 {
 	_cleanup_consul_kv_ struct consul_kv kv = { 0 };

@@ -252,6 +252,12 @@ static int handle(struct request *request, struct err *err)
 	if (!request->route)
 		return err_set(err, ENOENT, _("The agent's API has no path %s; docs/api.md lists those that it has"),
 			       request->call.path);
+	if (request->route->writes && request->call.env->other_schema)
+		return err_set(
+		    err, EPROTONOSUPPORT,
+		    _("The keys in Consul have a layout that the agent of %s, tepuy %s, does not know, so that it "
+		      "changes none: upgrade tepuy on %s"),
+		    request->call.env->host, TEPUY_VERSION, request->call.env->host);
 	if (request->too_large)
 		return err_set(err, EFBIG, _("The request is larger than the agent accepts"));
 	if (request->route->json)
@@ -270,6 +276,10 @@ static enum MHD_Result answer(struct request *request)
 	r = handle(request, &err);
 	if (r == 0)
 		return send_answer(request);
+	if (err.code == EACCES && request->call.env->token_refused) {
+		err_release(&err);
+		err_set(&err, EACCES, "%s", api_trouble(request->call.env));
+	}
 	if (!err.code)
 		err_errno(&err, -r, _("The request cannot be answered"));
 	return send_error(request, status_of(err.code), err.code, err_text(&err));

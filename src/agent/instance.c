@@ -326,7 +326,7 @@ static struct converge_view view_of(const struct instance *instance, const json_
 {
 	return (struct converge_view){
 		.assigned = instance->assignment != NULL,
-		.explained = instance->explained,
+		.explained = instance->explained || instance->agent->removed,
 		.desired = instance->spec ? instance->spec->desired : NODE_STOP,
 		.container = instance->container,
 		.image_ready = instance->image_ready,

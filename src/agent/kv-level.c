@@ -21,6 +21,7 @@ struct kv_level {
 	const struct consul *consul;
 	struct entry *first;
 	sd_event_source *timer;
+	bool held;
 };
 
 struct kv_level *kv_level_new(struct http_loop *loop, const struct consul *consul)
@@ -91,6 +92,8 @@ static void on_written(void *data, int r, struct http_reply *reply, struct err *
 	struct entry *entry = data;
 
 	entry->call = NULL;
+	if (r == 0)
+		consul_note(entry->level->consul, reply);
 	if (r < 0 || reply->status != 200) {
 		log_debug("%s is not written yet: %s", entry->key, r < 0 ? err_text(err) : buf_text(&reply->body));
 		entry->dirty = true;
@@ -106,6 +109,8 @@ static void send(struct entry *entry)
 	_cleanup_(freep) char *path = xasprintf("/v1/kv/%s", entry->key);
 	struct http_request request = { .method = entry->value ? "PUT" : "DELETE", .path = path, .timeout_ms = 10000 };
 
+	if (entry->level->held)
+		return; /* stays dirty */
 	if (entry->value) {
 		request.body = entry->value;
 		request.body_len = strlen(entry->value);
@@ -143,6 +148,13 @@ void kv_level_put(struct kv_level *level, const char *key, const char *value)
 void kv_level_delete(struct kv_level *level, const char *key)
 {
 	want(level, key, NULL);
+}
+
+void kv_level_hold(struct kv_level *level, bool held)
+{
+	level->held = held;
+	if (!held)
+		kv_level_retry(level);
 }
 
 void kv_level_retry(struct kv_level *level)

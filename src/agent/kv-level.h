@@ -16,6 +16,8 @@ void kv_level_free(struct kv_level *level); /* what is not written yet is lost *
 
 void kv_level_put(struct kv_level *level, const char *key, const char *value);
 void kv_level_delete(struct kv_level *level, const char *key);
+/* While held, nothing new is sent; it is kept for later. */
+void kv_level_hold(struct kv_level *level, bool held);
 /* Consul is back: does not wait for the next try. */
 void kv_level_retry(struct kv_level *level);
 

@@ -134,7 +134,8 @@ static bool ready(struct leader *leader)
 	bool seen = leader->services.index >= leader->see_services && leader->hosts.index >= leader->see_hosts;
 	int64_t now = clock_monotonic_ms();
 
-	if (!consul_lock_held(leader->lock) || !leader->have_services || !leader->have_hosts || !leader->have_checks)
+	if (!leader->lock || !consul_lock_held(leader->lock) || !leader->have_services || !leader->have_hosts ||
+	    !leader->have_checks)
 		return false;
 	if (seen || now >= leader->see_until_ms)
 		return true;
@@ -179,6 +180,7 @@ static void plan(struct leader *leader)
 	leader_view(&from, &view, &missing);
 	for (size_t i = 0; i < missing.n; i++)
 		fetch_spec(leader, missing.v[i]);
+	view.reschedule_ms = leader->agent->reschedule_ms;
 	view.consul_unwell = !consul_watch_fresh(leader->services_watch) || !consul_watch_fresh(leader->hosts_watch) ||
 			     !consul_watch_fresh(leader->checks_watch);
 	if (plan_next(&view, &actions, &err) < 0) {
@@ -336,23 +338,33 @@ static void on_lock(void *data, bool held, const struct err *err)
 	watch(leader, "/v1/health/state/any?consistent", on_checks, &leader->checks_watch);
 }
 
-int leader_new(struct agent *agent, struct leader **ret, struct err *err)
+struct leader *leader_new(struct agent *agent)
 {
-	_cleanup_(freep) char *previous = kept_session(agent);
-	struct consul_lock_options options = { .key = "tepuy/leader", .value = agent->env.host, .previous = previous };
 	struct leader *leader = xcalloc(1, sizeof(*leader));
-	int r;
 
 	leader->agent = agent;
 	leader->memory = health_memory_new();
 	leader->specs = spec_cache_new();
-	r = consul_lock_new(agent->loop, agent->env.consul, &options, on_lock, leader, &leader->lock, err);
-	if (r < 0) {
-		leader_free(leader);
-		return r;
+	return leader;
+}
+
+int leader_compete(struct leader *leader, bool on, struct err *err)
+{
+	_cleanup_(freep) char *previous = NULL;
+	struct consul_lock_options options = { .key = "tepuy/leader", .value = leader->agent->env.host };
+
+	if (!on) {
+		stop_watching(leader);
+		consul_lock_free(TAKE_PTR(leader->lock));
+		leader->agent->leading = false;
+		return 0;
 	}
-	*ret = leader;
-	return 0;
+	if (leader->lock)
+		return 0;
+	previous = kept_session(leader->agent);
+	options.previous = previous;
+	return consul_lock_new(leader->agent->loop, leader->agent->env.consul, &options, on_lock, leader, &leader->lock,
+			       err);
 }
 
 void leader_free(struct leader *leader)

@@ -10,7 +10,10 @@
 
 struct leader;
 
-int leader_new(struct agent *agent, struct leader **ret, struct err *err);
+/* Does not compete yet. */
+struct leader *leader_new(struct agent *agent);
+/* Competes for the lead from now on; or no more, and gives it back (which may block for a second). */
+int leader_compete(struct leader *leader, bool on, struct err *err);
 void leader_free(struct leader *leader);
 
 #endif

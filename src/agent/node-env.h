@@ -3,6 +3,8 @@
 #ifndef TEPUY_AGENT_NODE_ENV_H
 #define TEPUY_AGENT_NODE_ENV_H
 
+#include <stdatomic.h>
+
 #include "agent/check-times.h"
 #include "consul/consul.h"
 #include "image/image.h"
@@ -13,10 +15,12 @@ struct node_env {
 	struct runtime *runtime;
 	struct image_store *store;
 	struct check_times *times;
-	const char *state_dir; /* /var/lib/tepuy */
-	const char *run_dir;   /* /run/tepuy: where secrets lie, on a tmpfs */
-	const char *host;      /* this host's name in Consul */
-	const char *address;   /* its address for the other hosts */
+	const char *state_dir;      /* /var/lib/tepuy */
+	const char *run_dir;        /* /run/tepuy: where secrets lie, on a tmpfs */
+	const char *host;           /* this host's name in Consul */
+	const char *address;        /* its address for the other hosts */
+	_Atomic bool token_refused; /* Consul does not accept this host's token */
+	_Atomic bool other_schema;  /* Consul's keys have a layout that this program does not know: none is written */
 };
 
 #endif

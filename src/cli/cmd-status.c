@@ -66,7 +66,8 @@ static int fetch(struct cli *cli, const char *service, json_t **ret, struct err 
 		json_decref(one);
 		return err_set(err, ENOENT, _("There is no service %s; 'tepuy status' lists all"), service);
 	}
-	*ret = json_pack("{s:[o]}", "services", one);
+	*ret = json_pack("{s:[O], s:O*}", "services", one, "trouble", json_object_get(one, "trouble"));
+	json_decref(one);
 	return 0;
 }
 
@@ -105,6 +106,8 @@ static int run(struct cli *cli, const struct arguments *args)
 		output_json(cli->out, answer);
 	else
 		show(cli, json_object_get(answer, "services"));
+	if (*json_text(answer, "trouble"))
+		cli_note(cli, "%s", json_text(answer, "trouble"));
 	return STATUS_DONE;
 }
 

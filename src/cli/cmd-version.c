@@ -17,6 +17,8 @@ static void show_agent(struct cli *cli, const json_t *agent)
 
 	text_printable(text, true);
 	fputs(text, cli->out);
+	if (*json_text(agent, "trouble"))
+		cli_note(cli, "%s", json_text(agent, "trouble"));
 }
 
 /* An agent that is away is part of the answer, not a failure. */

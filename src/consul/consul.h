@@ -27,7 +27,16 @@ struct consul *consul_new(const char *base, const char *token, const struct http
 void consul_free(struct consul *consul);
 void consul_freep(struct consul **consul);
 const char *consul_base(const struct consul *consul);
-const char *consul_token(const struct consul *consul); /* or NULL */
+/* The present one, or NULL. Stays valid as long as `consul`, also when another one is set: from any thread. */
+const char *consul_token(const struct consul *consul);
+/* For requests from now on. From any thread. */
+void consul_set_token(struct consul *consul, const char *token);
+
+/* Called, from whatever thread it was, each time Consul refuses something for want of permission. NULL: nobody. */
+typedef void (*consul_refusal_fn)(void *data);
+void consul_on_refusal(struct consul *consul, consul_refusal_fn fn, void *data);
+/* A reply that came on the loop: tells the above if it is a refusal. Watches and locks do so by themselves. */
+void consul_note(const struct consul *consul, const struct http_reply *reply);
 
 /* 0 for a 2xx reply, else the error that the list above gives its status and text. For replies to calls on the loop. */
 int consul_reply_error(const struct http_reply *reply, struct err *err);

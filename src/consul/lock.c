@@ -97,17 +97,19 @@ static void put(struct consul_lock *lock, const char *path, const char *body, ht
 }
 
 /* -ENOENT is Consul's word only: of a connection it would mean that a socket is not there. */
-static int reply_error(int r, const struct http_reply *reply, struct err *err)
+static int reply_error(const struct consul_lock *lock, int r, const struct http_reply *reply, struct err *err)
 {
 	if (r < 0)
 		return r == -ENOENT ? -ECONNREFUSED : r;
+	consul_note(lock->consul, reply);
 	return consul_reply_error(reply, err);
 }
 
 /* Reads the reply's JSON if it is one of success. The caller owns *ret. */
-static int reply_json(int r, const struct http_reply *reply, json_t **ret, struct err *err)
+static int reply_json(const struct consul_lock *lock, int r, const struct http_reply *reply, json_t **ret,
+		      struct err *err)
 {
-	r = reply_error(r, reply, err);
+	r = reply_error(lock, r, reply, err);
 	return r < 0 ? r : consul_json(buf_text(&reply->body), reply->body.len, ret, err);
 }
 
@@ -166,7 +168,7 @@ static void on_renewed(void *data, int r, struct http_reply *reply, struct err *
 	struct consul_lock *lock = data;
 
 	lock->renewal = NULL;
-	r = reply_error(r, reply, err);
+	r = reply_error(lock, r, reply, err);
 	if (r == 0)
 		session_alive(lock, lock->renewal_ms);
 	else if (r == -ENOENT)
@@ -194,7 +196,7 @@ static void on_acquired(void *data, int r, struct http_reply *reply, struct err 
 	bool got;
 
 	lock->change = NULL;
-	r = reply_json(r, reply, &json, err);
+	r = reply_json(lock, r, reply, &json, err);
 	got = json_is_true(json);
 	json_decref(json);
 	if (r == -ENOENT) { /* "invalid session" */
@@ -260,7 +262,7 @@ static void on_created(void *data, int r, struct http_reply *reply, struct err *
 	json_t *json = NULL;
 
 	lock->change = NULL;
-	r = reply_json(r, reply, &json, err);
+	r = reply_json(lock, r, reply, &json, err);
 	if (r == 0)
 		r = consul_decode_session(json, &lock->session, err);
 	json_decref(json);

@@ -15,11 +15,15 @@
 #define TIMEOUT_MS 15000 /* a server without a leader answers after 7 s */
 
 struct consul {
-	char *base, *token;
+	char *base;
+	char *_Atomic token;
+	struct strv tokens; /* all that were set: some request may still be reading an earlier one; under the lock */
 	char *ca_file, *cert_file, *key_file;
 	pthread_mutex_t lock;
-	struct http *idle[MOST_IDLE];
+	struct http *idle[MOST_IDLE]; /* with the present token; under the lock */
 	size_t n_idle;
+	consul_refusal_fn refused; /* under the lock */
+	void *refused_data;
 };
 
 struct consul *consul_new(const char *base, const char *token, const struct http_tls *tls)
@@ -27,25 +31,50 @@ struct consul *consul_new(const char *base, const char *token, const struct http
 	struct consul *consul = xcalloc(1, sizeof(*consul));
 
 	consul->base = xstrdup(base ? base : DEFAULT_BASE);
-	consul->token = xstrdup(token);
+	pthread_mutex_init(&consul->lock, NULL);
+	consul_set_token(consul, token);
 	if (tls) {
 		consul->ca_file = xstrdup(tls->ca_file);
 		consul->cert_file = xstrdup(tls->cert_file);
 		consul->key_file = xstrdup(tls->key_file);
 	}
-	pthread_mutex_init(&consul->lock, NULL);
 	return consul;
+}
+
+static void drop_idle(struct consul *consul)
+{
+	while (consul->n_idle)
+		http_free(consul->idle[--consul->n_idle]);
+}
+
+void consul_set_token(struct consul *consul, const char *token)
+{
+	pthread_mutex_lock(&consul->lock);
+	drop_idle(consul);
+	if (token)
+		strv_add(&consul->tokens, token);
+	consul->token = token ? consul->tokens.v[consul->tokens.n - 1] : NULL;
+	pthread_mutex_unlock(&consul->lock);
+}
+
+void consul_on_refusal(struct consul *consul, consul_refusal_fn fn, void *data)
+{
+	pthread_mutex_lock(&consul->lock);
+	consul->refused = fn;
+	consul->refused_data = data;
+	pthread_mutex_unlock(&consul->lock);
 }
 
 void consul_free(struct consul *consul)
 {
 	if (!consul)
 		return;
-	for (size_t i = 0; i < consul->n_idle; i++)
-		http_free(consul->idle[i]);
+	drop_idle(consul);
 	pthread_mutex_destroy(&consul->lock);
+	for (size_t i = 0; i < consul->tokens.n; i++)
+		explicit_bzero(consul->tokens.v[i], strlen(consul->tokens.v[i]));
+	strv_release(&consul->tokens);
 	free(consul->base);
-	free(consul->token);
 	free(consul->ca_file);
 	free(consul->cert_file);
 	free(consul->key_file);
@@ -67,26 +96,28 @@ const char *consul_token(const struct consul *consul)
 	return consul->token;
 }
 
-static struct http *take_handle(struct consul *consul)
+/* `ret_token` is the one that it sends. */
+static struct http *take_handle(struct consul *consul, const char **ret_token)
 {
 	struct http_tls tls = { consul->ca_file, consul->cert_file, consul->key_file };
 	struct http *http = NULL;
 
 	pthread_mutex_lock(&consul->lock);
+	*ret_token = consul->token;
 	if (consul->n_idle)
 		http = consul->idle[--consul->n_idle];
 	pthread_mutex_unlock(&consul->lock);
 	if (!http) {
-		http = http_new(consul->base, consul->token);
+		http = http_new(consul->base, *ret_token);
 		http_set_tls(http, &tls);
 	}
 	return http;
 }
 
-static void give_handle(struct consul *consul, struct http *http)
+static void give_handle(struct consul *consul, struct http *http, const char *token)
 {
 	pthread_mutex_lock(&consul->lock);
-	if (consul->n_idle < MOST_IDLE)
+	if (consul->n_idle < MOST_IDLE && consul->token == token)
 		consul->idle[consul->n_idle++] = TAKE_PTR(http);
 	pthread_mutex_unlock(&consul->lock);
 	http_free(http);
@@ -142,6 +173,18 @@ static int status_code(int status, const char *text)
 	}
 }
 
+void consul_note(const struct consul *consul, const struct http_reply *reply)
+{
+	struct consul *own = (struct consul *)consul; /* only its lock */
+
+	if (reply->status / 100 == 2 || status_code(reply->status, buf_text(&reply->body)) != EACCES)
+		return;
+	pthread_mutex_lock(&own->lock);
+	if (own->refused)
+		own->refused(own->refused_data);
+	pthread_mutex_unlock(&own->lock);
+}
+
 int consul_reply_error(const struct http_reply *reply, struct err *err)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -166,14 +209,17 @@ int consul_reply_error(const struct http_reply *reply, struct err *err)
 
 int consul_exchange(struct consul *consul, struct http_request *request, struct http_reply *ret, struct err *err)
 {
-	struct http *http = take_handle(consul);
+	const char *token;
+	struct http *http = take_handle(consul, &token);
 	int r;
 
 	if (!request->timeout_ms)
 		request->timeout_ms = TIMEOUT_MS;
 	request->most = CONSUL_MOST_REPLY;
 	r = http_request(http, request, ret, err);
-	give_handle(consul, http);
+	give_handle(consul, http, token);
+	if (r == 0)
+		consul_note(consul, ret);
 	/* A Unix socket that is not there must not read as a key that is not there. */
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return err_set(err, ECONNREFUSED,

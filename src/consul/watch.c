@@ -141,6 +141,8 @@ static void on_reply(void *data, int r, struct http_reply *reply, struct err *er
 	json_t *value = NULL;
 
 	watch->call = NULL;
+	if (r == 0)
+		consul_note(watch->consul, reply);
 	/* Consul says 404 for a key that is not there, with an index. Without one the endpoint cannot be watched. */
 	if (r == 0 && (reply->status != 404 || !reply->index))
 		r = consul_reply_error(reply, err);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "agent/api.h"
+#include "agent/schema-gate.h"
 #include "base/fs.h"
 #include "base/protocol.h"
 #include "fake-consul.h"
@@ -338,9 +339,50 @@ static void another_version_of_the_protocol_is_refused_before_anything_is_done(v
 	assert_int_equal(ask_as(world, "POST", "/v1/host/h1/drain", NULL, PROTOCOL_LINE), 200);
 }
 
+/* --- what keeps the agent from its work --- */
+
+static void with_unknown_keys_nothing_is_changed(void **state)
+{
+	struct world *world = *state;
+	_cleanup_(freep) char *admin = NULL;
+
+	world->env.other_schema = true;
+	assert_int_equal(ask(world, "POST", "/v1/host/h1/drain", NULL), 426);
+	assert_mentions(world, "upgrade tepuy on h1");
+	assert_int_equal(ask(world, "POST", "/v1/service/portal/down", NULL), 426);
+	assert_int_equal(ask(world, "PUT", "/v1/service/portal", "{\"spec\":{}}"), 426);
+	admin = fake_consul_get(world->fake, "tepuy/host/h1/admin");
+	assert_null(admin);
+	assert_int_equal(ask(world, "GET", "/v1/services", NULL), 200);
+	assert_non_null(strstr(text_of(world, "trouble"), "layout"));
+}
+
+static void a_refused_token_is_told(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(ask(world, "GET", "/v1/version", NULL), 200);
+	assert_string_equal(text_of(world, "trouble"), "");
+	world->env.token_refused = true;
+	assert_int_equal(ask(world, "GET", "/v1/version", NULL), 200);
+	assert_non_null(strstr(text_of(world, "trouble"), "token"));
+}
+
+static void the_layout_of_keys_is_a_number(void **state)
+{
+	(void)state;
+	assert_int_equal(schema_gate_parse("1"), 1);
+	assert_int_equal(schema_gate_parse("2\n"), 2);
+	assert_int_equal(schema_gate_parse(""), 0);
+	assert_int_equal(schema_gate_parse("{\"layout\":3}"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(with_unknown_keys_nothing_is_changed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_token_is_told, setup, teardown),
+		cmocka_unit_test(the_layout_of_keys_is_a_number),
 		cmocka_unit_test_setup_teardown(a_host_has_what_the_documentation_says, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_lists_its_assignments, setup, teardown),
 		cmocka_unit_test_setup_teardown(closing_and_opening_a_host, setup, teardown),

@@ -183,9 +183,25 @@ static void freed_with_writes_in_flight(void **state)
 	sd_event_run(world->event, 10 * 1000);
 }
 
+static void what_is_held_is_written_later(void **state)
+{
+	struct world *world = *state;
+
+	kv_level_hold(world->kv, true);
+	kv_level_put(world->kv, "k", "first");
+	kv_level_put(world->kv, "k", "second");
+	kv_level_retry(world->kv);
+	sd_event_run(world->event, 50 * 1000);
+	assert_int_equal(fake_consul_requests(world->fake), 0);
+	kv_level_hold(world->kv, false);
+	assert_true(becomes(world, "k", "second"));
+	assert_int_equal(fake_consul_requests(world->fake), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_held_is_written_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_value_is_written_and_deleted, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_last_value_wins_and_one_write_is_in_flight, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_delete_after_a_put_wins, setup, teardown),
