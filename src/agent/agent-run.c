@@ -17,9 +17,30 @@
 
 #define REST_USEC (5000 * 1000ULL)
 
+/*
+ * A host gets nodes as soon as it says what it is: so it says first what it has that Consul does not know of, that no
+ * number is given twice and no data is looked for elsewhere.
+ */
+static void tell_about_host(struct agent *agent)
+{
+	_cleanup_(freep) char *key = NULL, *address = NULL;
+
+	if (agent->info_told || !agent->assignments_known || !agent->runtime_listed)
+		return;
+	for (const struct instance *instance = agent->instances; instance; instance = instance->next)
+		if (instance_is_unexplained(instance) && !instance->found_known)
+			return; /* the watch tells when it is written */
+	agent->info_told = true;
+	key = xasprintf("tepuy/host/%s/info", agent->env.host);
+	address = xasprintf("tepuy/address/%s", agent->env.host);
+	kv_level_put(agent->kv, key, agent->info);
+	kv_level_put(agent->kv, address, agent->env.address);
+}
+
 static void step_all(struct agent *agent)
 {
 	instances_step_all(agent);
+	tell_about_host(agent);
 	agent_plan_retry(agent);
 	firewall_look(agent->firewall);
 }
@@ -276,17 +297,8 @@ static void consul_is_back(struct agent *agent)
 	kv_level_retry(agent->kv);
 	/* A Consul that was restored from a snapshot has forgotten what was said since. */
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
-		instance->report_again = true;
+		instance->report_again = true, instance->found_told = false;
 	look_at_catalog(agent);
-}
-
-void agent_tell_about_host(struct agent *agent)
-{
-	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/info", agent->env.host);
-	_cleanup_(freep) char *address = xasprintf("tepuy/address/%s", agent->env.host);
-
-	kv_level_put(agent->kv, key, agent->info);
-	kv_level_put(agent->kv, address, agent->env.address);
 }
 
 static bool knows_host(const struct agent *agent, const struct consul_kvs *kvs)
@@ -317,7 +329,7 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 	bool removed = false;
 
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
-		instance->mentioned = instance->explained = false;
+		instance->mentioned = instance->explained = instance->found_known = false;
 	for (size_t i = 0; i < kvs->n; i++) {
 		const char *key = kvs->v[i].key + strlen(prefix);
 		struct instance *instance;
@@ -331,6 +343,8 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			instance_take_state(instance, kvs->v[i].value);
 		else if (!strcmp(key, "admin"))
 			removed = is_removed(&kvs->v[i]);
+		else if (text_starts(key, "found/") && (instance = instance_get(agent, key + strlen("found/"))))
+			instance->found_known = true;
 	}
 	if (removed && !agent->removed)
 		log_warning("This host was taken out of the cluster: nodes that are still here are taken away, their "
@@ -370,8 +384,7 @@ void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const s
 	}
 	if (agent->consul_away || !agent->catalog_known)
 		consul_is_back(agent);
-	if (!knows_host(agent, &kvs))
-		agent_tell_about_host(agent); /* without it nothing can be planned for this host */
+	agent->info_told &= knows_host(agent, &kvs);
 	take_assignments(agent, &kvs);
 	agent->assignments_known = true;
 	step_all(agent);

@@ -9,8 +9,6 @@
 
 /* Watch of tepuy/host/<this host>/: assignments and what Consul still knows of instances. */
 void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const struct err *err);
-/* Writes what this host is; needs agent->info. */
-void agent_tell_about_host(struct agent *agent);
 /* Watch of tepuy/service/: checks added at run time. */
 void agent_on_service_keys(void *data, const json_t *value, uint64_t index, const struct err *err);
 /* Watch of all checks of the cluster: since when they are as they are. */

@@ -28,7 +28,8 @@ struct agent {
 	struct added_checks added; /* checks of all services that were added at run time */
 	bool consul_away;
 	_Atomic bool leading;     /* also read by the API's threads */
-	char *info;               /* what tepuy/host/<host>/info says */
+	char *info;               /* what tepuy/host/<host>/info is to say */
+	bool info_told;           /* and says, as far as Consul's last answer goes */
 	int64_t reschedule_ms;    /* when this host leads: a dead host's nodes move after this */
 	bool removed;             /* an operator took this host out: what has no assignment is taken away */
 	bool runtime_listed;      /* the runtime has told once what it has */

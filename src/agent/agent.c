@@ -282,9 +282,8 @@ static int take_signals(struct program *program)
 	return r < 0 ? r : sd_event_add_signal(event, NULL, SIGHUP, on_hangup, program);
 }
 
-/* tepuy/host/<host>/info: what the planner needs of this host, and what people ask. Written again when Consul lost it.
- */
-static void tell_about_host(struct program *program)
+/* tepuy/host/<host>/info: what the planner needs of this host, and what people ask. */
+static void describe_host(struct program *program)
 {
 	struct agent *agent = &program->agent;
 	_cleanup_(freep) char *version = NULL;
@@ -297,7 +296,6 @@ static void tell_about_host(struct program *program)
 			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "agent", TEPUY_VERSION, "api",
 			 PROTOCOL_API, "reschedule_after", (json_int_t)agent->reschedule_ms);
 	agent->info = json_canonical(info);
-	agent_tell_about_host(agent);
 }
 
 /* Consistent reads: a server that has just been elected answers plain ones from a log that it is still replaying. */
@@ -352,7 +350,7 @@ static int start(struct program *program, const struct agent_options *options, s
 	kv_level_hold(agent->kv, true); /* until the gate is open */
 	program->leader = leader_new(agent);
 	agent->links = links_new(agent->loop, agent->env.consul, agent_on_link, agent);
-	tell_about_host(program);
+	describe_host(program);
 	r = token_new(agent, options->consul_token_file, &program->token, err);
 	if (r == 0)
 		r = firewall_new(agent, &agent->firewall, err);

@@ -27,6 +27,8 @@ static enum converge_step keep_running(const struct converge_view *view)
 
 static enum converge_step run(const struct converge_view *view)
 {
+	if (view->foreign)
+		return CONVERGE_NOTHING;
 	if (view->container == CONTAINER_RUNNING)
 		return keep_running(view);
 	if (!view->image_ready)

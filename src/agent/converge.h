@@ -39,6 +39,7 @@ struct converge_view {
 	bool explained; /* Consul still knows something of it: without that, what has no assignment is never removed */
 	enum node_desired desired;
 	enum container container;
+	bool foreign; /* the container was made of something else than what is wanted */
 	bool image_ready;
 	bool volumes_held; /* another instance of this host runs with a volume of its */
 	bool links_known;  /* Consul has told of every component that it is connected to */

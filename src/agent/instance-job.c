@@ -139,6 +139,12 @@ static void launched(struct instance *instance, struct job *job)
 	}
 	free(instance->files);
 	instance->files = json_fingerprint(job->context);
+	if (!job->container) { /* it is new */
+		free(instance->made_of);
+		free(instance->keepsake);
+		instance->made_of = xstrdup(job->spec->fingerprint);
+		instance->keepsake = node_keepsake(job->spec);
+	}
 	if (instance->container == CONTAINER_EXITED) {
 		instance->container = CONTAINER_RUNNING;
 		instance_died(instance, instance->node.exit_code);
@@ -201,6 +207,8 @@ static void succeeded(struct instance *instance, struct job *job)
 	case CONVERGE_REMOVE:
 		instance->container = CONTAINER_NONE;
 		runtime_node_release(&instance->node);
+		free(TAKE_PTR(instance->made_of));
+		free(TAKE_PTR(instance->keepsake));
 		collect_images(instance->agent);
 		break;
 	case CONVERGE_NOTHING:

@@ -85,6 +85,8 @@ void instance_free(struct instance *instance)
 	node_spec_free(instance->spec);
 	instance_id_release(&instance->id);
 	free(instance->assignment);
+	free(instance->made_of);
+	free(instance->keepsake);
 	free(instance->level);
 	free(instance->files);
 	free(instance->proxy_socket);
@@ -154,6 +156,11 @@ static void copy_node(struct runtime_node *to, const struct runtime_node *from)
 	}
 }
 
+static const char *label_of(const struct runtime_node *node, const char *key)
+{
+	return node ? runtime_node_label(node, key) : NULL;
+}
+
 bool instance_observe(struct instance *instance, const struct runtime_node *node, uint64_t look)
 {
 	bool was_unknown;
@@ -165,6 +172,10 @@ bool instance_observe(struct instance *instance, const struct runtime_node *node
 	runtime_node_release(&instance->node);
 	was_unknown = instance->container == CONTAINER_UNKNOWN;
 	instance->container = CONTAINER_NONE;
+	free(instance->made_of);
+	free(instance->keepsake);
+	instance->made_of = xstrdup(label_of(node, RUNTIME_LABEL_SPEC));
+	instance->keepsake = xstrdup(label_of(node, RUNTIME_LABEL_ASSIGNMENT));
 	if (node) {
 		copy_node(&instance->node, node);
 		instance->container = node->state == RUNTIME_RUNNING   ? CONTAINER_RUNNING
@@ -295,7 +306,9 @@ static bool share_a_volume(const struct instance *a, const struct instance *b)
 static const struct instance *holder_of_volumes(const struct instance *instance)
 {
 	for (const struct instance *other = instance->agent->instances; other; other = other->next) {
-		bool runs = other->container == CONTAINER_RUNNING || other->doing == CONVERGE_LAUNCH;
+		/* Unknown: it was to be launched or stopped, and what came of that is not certain. */
+		bool runs = other->container == CONTAINER_RUNNING || other->container == CONTAINER_UNKNOWN ||
+			    other->doing == CONVERGE_LAUNCH;
 
 		if (other == instance || !runs || !instance->spec || !instance->spec->n_volumes)
 			continue;
@@ -322,6 +335,15 @@ bool instance_is_configured(const struct instance *instance)
 	return context && has_files_of(instance, context);
 }
 
+/* As after Consul lost its data and another document was deployed: the name is the same, the node is another one. */
+static bool is_foreign(const struct instance *instance)
+{
+	bool here = instance->container != CONTAINER_NONE && instance->container != CONTAINER_UNKNOWN;
+
+	return here && instance->assignment && instance->made_of &&
+	       strcmp(instance->made_of, instance->spec->fingerprint);
+}
+
 static struct converge_view view_of(const struct instance *instance, const json_t *context)
 {
 	return (struct converge_view){
@@ -329,6 +351,7 @@ static struct converge_view view_of(const struct instance *instance, const json_
 		.explained = instance->explained || instance->agent->removed,
 		.desired = instance->spec ? instance->spec->desired : NODE_STOP,
 		.container = instance->container,
+		.foreign = is_foreign(instance),
 		.image_ready = instance->image_ready,
 		.volumes_held = holder_of_volumes(instance) != NULL,
 		.links_known = context != NULL,
@@ -343,9 +366,38 @@ static struct converge_view view_of(const struct instance *instance, const json_
 	};
 }
 
+/* A start that must wait for something else than time says so, once in the log. Takes `why`; NULL: nothing is in its
+ * way.
+ */
+static void set_obstacle(struct instance *instance, char *why)
+{
+	if (why && (!instance->why || strcmp(instance->why, why)))
+		log_warning("%s: %s", instance->id.text, why);
+	if (why || instance->obstructed) {
+		free(instance->why);
+		instance->why = why;
+	}
+	instance->obstructed = why != NULL;
+}
+
+static void look_for_obstacles(struct instance *instance, const struct converge_view *view)
+{
+	const struct instance *holder = view->volumes_held ? holder_of_volumes(instance) : NULL;
+	bool wants = view->assigned && (view->desired == NODE_RUN || view->desired == NODE_DRAIN);
+
+	if (wants && view->foreign)
+		set_obstacle(instance, xasprintf(_("A container of this name was made from another document; "
+						   "'tepuy up' once more makes a new one")));
+	else if (wants && view->container != CONTAINER_RUNNING && holder)
+		set_obstacle(instance, xasprintf(_("It must wait until %s has stopped, which has the same volume"),
+						 holder->id.text));
+	else
+		set_obstacle(instance, NULL);
+}
+
 static const char *state_name(const struct instance *instance, const struct converge_view *view)
 {
-	if (instance->failed)
+	if (instance->failed || (view->foreign && view->desired != NODE_STOP))
 		return "failed";
 	if (view->desired == NODE_STOP)
 		return instance->container == CONTAINER_RUNNING || instance->registered ? "running" : "stopped";
@@ -407,6 +459,44 @@ void instance_take_state(struct instance *instance, const char *value)
 	instance->reported = json_canonical(state);
 }
 
+bool instance_is_unexplained(const struct instance *instance)
+{
+	return !instance->assignment && !instance->explained && !instance->agent->removed && instance->keepsake &&
+	       instance->container != CONTAINER_NONE;
+}
+
+/* The keepsake with what is so now; what it does not say is the leader's to say. */
+static char *found_value(const struct instance *instance)
+{
+	_cleanup_json_ json_t *json = json_loads(instance->keepsake, 0, NULL);
+	bool runs = instance->container == CONTAINER_RUNNING;
+
+	if (!json_is_object(json))
+		return NULL;
+	json_object_set_new(json, "desired", json_string(node_desired_name(runs ? NODE_RUN : NODE_STOP)));
+	return json_canonical(json);
+}
+
+/* A container that Consul does not explain is left alone, but told of: the next `up` of its service explains it. */
+static void tell_found(struct instance *instance)
+{
+	bool is = instance_is_unexplained(instance);
+	_cleanup_(freep) char *key = NULL, *value = NULL;
+
+	if (is == instance->found_told && (is || !instance->found_known))
+		return;
+	if (is && instance->container == CONTAINER_UNKNOWN)
+		return;
+	key = xasprintf("tepuy/host/%s/found/%s", instance->agent->env.host, instance->id.text);
+	value = is ? found_value(instance) : NULL;
+	if (value)
+		kv_level_put(instance->agent->kv, key, value);
+	else
+		kv_level_delete(instance->agent->kv, key);
+	instance->found_told = is;
+	instance->found_known &= is;
+}
+
 static void forget(struct instance *instance)
 {
 	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/state/%s", instance->agent->env.host, instance->id.text);
@@ -419,7 +509,7 @@ static void forget(struct instance *instance)
 static bool is_gone(const struct instance *instance)
 {
 	return !instance->assignment && instance->container == CONTAINER_NONE && !instance->registered &&
-	       !instance->has_state;
+	       !instance->has_state && !instance->found_known;
 }
 
 void instance_step(struct instance *instance)
@@ -437,6 +527,8 @@ void instance_step(struct instance *instance)
 	use_links(instance);
 	context = instance->spec && instance->assignment ? instance_context(instance) : NULL;
 	view = view_of(instance, context);
+	look_for_obstacles(instance, &view);
+	tell_found(instance);
 	step = converge_next(&view);
 	if (step == CONVERGE_FORGET) {
 		forget(instance);

@@ -30,6 +30,10 @@ struct instance {
 	/* Is */
 	enum container container;
 	struct runtime_node node; /* while there is a container */
+	char *made_of;            /* fingerprint of its container, by the label; NULL: none, or not said */
+	char *keepsake;           /* the assignment that it was made by, by the label; NULL: none, or not said */
+	bool found_known;         /* Consul has its `found` key, by its last answer */
+	bool found_told;          /* and we asked for that since Consul was last away */
 	uint64_t seen_after;      /* only a look at the runtime that began after this one knows what is now */
 	bool image_ready, registered, proven;
 	char *level;        /* digest of the registration that Consul has, NULL: unknown */
@@ -45,6 +49,7 @@ struct instance {
 	unsigned failures;
 	int64_t retry_ms, launched_ms; /* monotonic */
 	char *why, *log;               /* of the last failure */
+	bool obstructed;               /* `why` says what a start waits for */
 	bool failed;                   /* enough to say so: not a first hiccup */
 	bool unwell;                   /* started, and has not passed its checks since; `why` and `log` tell more */
 	unsigned looks;                /* at that */
@@ -75,6 +80,8 @@ void instance_died(struct instance *instance, int exit_code);
 void instance_link_changed(struct instance *instance);
 /* Its state key as Consul has it: an agent that was restarted does not say again what it said before. */
 void instance_take_state(struct instance *instance, const char *value);
+/* It has a container that Consul knows nothing of. */
+bool instance_is_unexplained(const struct instance *instance);
 /* Looks at it and begins the next step, if any. Frees it when nothing of it is left. */
 void instance_step(struct instance *instance);
 void instances_step_all(struct agent *agent);

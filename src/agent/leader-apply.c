@@ -64,7 +64,7 @@ struct material {
 	const char *host;
 };
 
-/* The assignment as it is, with what the action changes. */
+/* The assignment as it is, or as its agent found it, with what the action changes. */
 static json_t *changed_assignment(const struct plan_action *action, const char *key, const struct consul_kvs *hosts)
 {
 	json_t *json = NULL;
@@ -77,6 +77,7 @@ static json_t *changed_assignment(const struct plan_action *action, const char *
 	json_object_set_new(json, "desired", json_string(plan_desired_name(action->desired)));
 	json_object_set_new(json, "since", json_integer(action->since_ms));
 	json_object_set_new(json, "proven", json_boolean(action->proven));
+	json_object_set_new(json, "revision", json_integer((json_int_t)action->revision));
 	return json;
 }
 
@@ -88,12 +89,18 @@ static int add_assignment(struct txn *txn, const struct plan_action *action, con
 	_cleanup_json_ json_t *json = NULL;
 	int r;
 
-	if (json_is_object(spec)) {
+	if (action->found) {
+		_cleanup_(freep) char *found = key_of(txn, "found", action);
+
+		json = changed_assignment(action, found, material->hosts);
+	} else if (json_is_object(spec)) {
 		r = plan_assignment_to_json(action, spec, &json, err);
 		if (r < 0)
 			return r;
 	} else if (action->kind == PLAN_DESIRE)
 		json = changed_assignment(action, key, material->hosts);
+	if (!json && action->found)
+		return err_set(err, ENOENT, _("%s/%u is not there any more"), action->component, action->n);
 	if (!json)
 		return err_set(err, ENOENT, _("Revision %llu is not there any more"),
 			       (unsigned long long)action->revision);

@@ -254,8 +254,54 @@ static bool split_host_key(char *key, char **ret_host, char **ret_kind, char **r
 	return true;
 }
 
+static const struct consul_kv *find_kv(const struct consul_kvs *kvs, const char *key)
+{
+	size_t low = 0, high = kvs->n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = strcmp(kvs->v[middle].key, key);
+
+		if (order == 0)
+			return &kvs->v[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* Has the instance of this key, of another kind, an assignment? */
+static bool is_assigned(const struct leader_sources *from, const char *key)
+{
+	_cleanup_(freep) char *copy = xstrdup(key), *node = NULL;
+	char *host, *kind, *rest;
+
+	if (!split_host_key(copy, &host, &kind, &rest))
+		return false;
+	node = xasprintf(HOSTS "%s/node/%s", host, rest);
+	return find_kv(from->hosts, node);
+}
+
+/* An instance that its agent has still to take away. A host that left the cluster is not waited for. */
+static void count_leaving(struct plan_view *view, const char *host, const char *rest)
+{
+	bool is_here = false;
+
+	for (size_t i = 0; !is_here && i < view->n_hosts; i++)
+		is_here = !strcmp(view->hosts[i].name, host); /* `info` sorts before `state` */
+	for (size_t i = 0; is_here && i < view->n_services; i++) {
+		size_t len = strlen(view->services[i].name);
+
+		if (!strncmp(view->services[i].name, rest, len) && rest[len] == '/')
+			view->services[i].n_leaving++;
+	}
+}
+
 /* `unreadable` gets the service of an assignment that is: what it may run must not be taken for not there. */
-static void read_host_key(const struct consul_kv *kv, struct plan_view *view, struct strv *unreadable)
+static void read_host_key(const struct leader_sources *from, const struct consul_kv *kv, struct plan_view *view,
+			  struct strv *unreadable)
 {
 	_cleanup_(freep) char *key = xstrdup(kv->key);
 	_cleanup_json_ json_t *json = json_loadb(kv->value, kv->len, 0, NULL);
@@ -280,30 +326,17 @@ static void read_host_key(const struct consul_kv *kv, struct plan_view *view, st
 		view->n_instances -= r < 0;
 		if (r < 0)
 			strv_take(unreadable, xstrndup(rest, strcspn(rest, "/")));
+	} else if (!strcmp(kind, "found") && !is_assigned(from, kv->key)) {
+		r = plan_instance_from_json(kv->key, json, plan_view_add_instance(view), &err);
+		view->n_instances -= r < 0;
+	} else if (!strcmp(kind, "state") && !is_assigned(from, kv->key)) {
+		count_leaving(view, host, rest);
 	} else if (!strcmp(kind, "ack")) {
 		r = plan_ack_from_json(kv->key, json, plan_view_add_ack(view), &err);
 		view->n_acks -= r < 0;
 	}
 	if (r < 0)
 		log_warning("The key %s cannot be read: %s", kv->key, err_text(&err));
-}
-
-static const struct consul_kv *find_kv(const struct consul_kvs *kvs, const char *key)
-{
-	size_t low = 0, high = kvs->n;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int order = strcmp(kvs->v[middle].key, key);
-
-		if (order == 0)
-			return &kvs->v[middle];
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
 }
 
 static void read_admin(const struct leader_sources *from, struct plan_host *host)
@@ -437,7 +470,7 @@ void leader_view(const struct leader_sources *from, struct plan_view *ret, struc
 	find_good_specs(from, &view, missing);
 	for (size_t i = 0; i < from->hosts->n; i++)
 		if (text_starts(from->hosts->v[i].key, HOSTS))
-			read_host_key(&from->hosts->v[i], &view, &unreadable);
+			read_host_key(from, &from->hosts->v[i], &view, &unreadable);
 	leave_out_unreadable(&view, &unreadable);
 	for (size_t i = 0; i < view.n_instances; i++)
 		read_state(from, &view.instances[i]);

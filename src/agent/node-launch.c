@@ -110,9 +110,17 @@ static void add_environment(const struct node_job *job, const struct recipe *rec
 	strv_addf(&request->env, "TEPUY_SECRETS=%s", owners);
 }
 
+char *node_keepsake(const struct node_spec *spec)
+{
+	_cleanup_json_ json_t *json = node_spec_to_json(spec);
+
+	return json_canonical(json);
+}
+
 static int create(const struct node_job *job, const struct node_image *image, char **ret_id, struct err *err)
 {
 	_cleanup_(request_release) struct request request = { 0 };
+	_cleanup_(freep) char *assignment = node_keepsake(job->spec);
 	struct runtime *rt = job->env->runtime;
 	struct runtime_spec spec;
 	int r = add_volumes(job, &request, err);
@@ -128,6 +136,7 @@ static int create(const struct node_job *job, const struct node_image *image, ch
 	request.host_name = node_host_name(job->id);
 	strv_addf(&request.labels, "%s=%s", RUNTIME_LABEL_INSTANCE, job->id->text);
 	strv_addf(&request.labels, "%s=%s", RUNTIME_LABEL_SPEC, job->spec->fingerprint);
+	strv_addf(&request.labels, "%s=%s", RUNTIME_LABEL_ASSIGNMENT, assignment);
 	strv_add(&request.argv, NODE_SCRIPT_PATH);
 	spec = (struct runtime_spec){
 		.name = job->id->runtime_name,

@@ -23,6 +23,9 @@ struct node_job {
  */
 int node_launch(const struct node_job *job, struct runtime_node *ret, struct err *err);
 
+/* The label that its container carries, RUNTIME_LABEL_ASSIGNMENT. The caller owns it. */
+char *node_keepsake(const struct node_spec *spec);
+
 /*
  * Renders its templates for the present context; each that differs is validated inside the node, replaces the old one
  * atomically, and the node is reloaded once; an HAProxy only for what its runtime socket cannot do. What does not

@@ -122,6 +122,24 @@ bool act_assign(struct work *work, const struct group *group, struct node *node,
 	return true;
 }
 
+bool act_take_over(struct work *work, struct unit *unit, enum plan_desired desired, bool exclusive)
+{
+	struct plan_action *action;
+
+	if (!room_for(work, unit, 1))
+		return false;
+	unit->desired = desired;
+	action = add_unit(work, PLAN_ASSIGN, unit);
+	action->index = 0;
+	action->found = true;
+	action->fingerprint = xstrdup(unit->it->fingerprint);
+	action->desired = desired;
+	action->since_ms = work->now_ms;
+	if (exclusive)
+		set_home(work, unit->it->component, unit->it->n, unit->it->host);
+	return true;
+}
+
 bool act_desire(struct work *work, struct unit *unit, enum plan_desired desired)
 {
 	bool returns = unit->desired == PLAN_DRAIN && desired == PLAN_RUN;

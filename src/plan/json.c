@@ -172,7 +172,8 @@ int plan_instance_from_json(const char *key, const json_t *json, struct plan_ins
 	json_t *body;
 
 	key_split(&split, key);
-	if (!key_is(&split, "host", "node", 7) || parse_instance(split.parts[6], &it.n, &it.gen) < 0 ||
+	it.found = key_is(&split, "host", "found", 7);
+	if ((!it.found && !key_is(&split, "host", "node", 7)) || parse_instance(split.parts[6], &it.n, &it.gen) < 0 ||
 	    json_unpack((json_t *)json, "{s:s, s:I, s?I, s?b, s:o}", "desired", &desired, "revision", &revision,
 			"since", &since, "proven", &proven, "body", &body) < 0 ||
 	    revision < 0 || !json_is_object(body) || plan_desired_parse(desired, &it.desired) < 0)
@@ -180,7 +181,7 @@ int plan_instance_from_json(const char *key, const json_t *json, struct plan_ins
 	it.host = xstrdup(split.parts[2]);
 	it.service = xstrdup(split.parts[4]);
 	it.component = xstrdup(split.parts[5]);
-	it.revision = (uint64_t)revision;
+	it.revision = it.found ? 0 : (uint64_t)revision;
 	it.since_ms = since;
 	it.proven = proven;
 	it.fingerprint = optional_text(json, "fingerprint");

@@ -11,7 +11,7 @@
 #define FROM_THE_FUTURE_MS 10000 /* a `since` so far ahead of now is of another clock and is set again */
 
 /* Data does not move. A component that no spec explains any more may have had some. */
-static bool is_exclusive(const struct plan_service *service, const char *name)
+bool service_exclusive(const struct plan_service *service, const char *name)
 {
 	const struct plan_component *wanted = spec_component(service->spec, name);
 	const struct plan_component *good = spec_component(service->good, name);
@@ -22,7 +22,7 @@ static bool is_exclusive(const struct plan_service *service, const char *name)
 static void init_unit(struct work *work, struct unit *unit, const struct plan_instance *it)
 {
 	struct place_host *host = lookup_host(work->lookup, it->host);
-	bool movable = !is_exclusive(work->service, it->component);
+	bool movable = !service_exclusive(work->service, it->component);
 
 	*unit =
 	    (struct unit){ .it = it, .host = host ? host->host : NULL, .desired = it->desired, .proven = it->proven };
@@ -40,9 +40,13 @@ static void init_work(struct work *work, struct lookup *lookup, const struct pla
 	*work =
 	    (struct work){ .lookup = lookup, .service = service, .now_ms = lookup->view->now_ms, .wake_ms = INT64_MAX };
 	work->units = xcalloc(n, sizeof(*work->units));
-	work->n_units = n;
-	for (size_t i = 0; i < n; i++)
-		init_unit(work, &work->units[i], lookup->instances[first + i]);
+	for (size_t i = 0; i < n; i++) {
+		const struct plan_instance *it = lookup->instances[first + i];
+
+		/* What a host found that is not of the cluster any more, or not yet, is not there. */
+		if (!it->found || lookup_host(lookup, it->host))
+			init_unit(work, &work->units[work->n_units++], it);
+	}
 	status_copy(&work->status, status);
 }
 
@@ -89,6 +93,8 @@ static void plan_service(struct work *work)
 		return;
 	if (spec && spec->revision != work->status.revision)
 		begin_revision(work);
+	if (take_over(work))
+		return;
 	for (int i = 0; i < PHASES_MAX; i++) {
 		enum plan_phase phase = work->status.phase;
 

@@ -164,7 +164,8 @@ void roll_node(struct work *work, struct group *group, struct node *node, enum r
 		take_out(work, group, node, unit);
 	else if (unit)
 		bring_in(work, group, node, mode);
-	if (unit && !unit->touched && strcmp(unit->it->checks, group->want->checks))
+	/* One that was taken over and is kept is from now on of the revision in work. */
+	if (unit && !unit->touched && (strcmp(unit->it->checks, group->want->checks) || !unit->it->revision))
 		act_checks(work, group->want, unit);
 	retire_old(work, group, node, mode);
 }

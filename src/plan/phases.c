@@ -157,7 +157,7 @@ static void given_up(struct work *work)
 static void removing(struct work *work)
 {
 	retire_extras(work);
-	if (work->n_units || work->status.phase == PLAN_REMOVED)
+	if (work->n_units || work->service->n_leaving || work->status.phase == PLAN_REMOVED)
 		return;
 	work->status.good = 0;
 	act_event(work, "removed", NULL, _("The service is down; its data is kept"));

@@ -17,7 +17,7 @@ char *plan_fingerprint(const json_t *value);
 int plan_status_from_json(const json_t *status, struct plan_status *ret, struct err *err);
 json_t *plan_status_to_json(const struct plan_status *status);
 
-/* `key` is tepuy/host/<host>/node/<s>/<c>/<n>.<gen>; state, health and index are left zero. */
+/* `key` is tepuy/host/<host>/node/<s>/<c>/<n>.<gen> or …/found/…; state, health and index are left zero. */
 int plan_instance_from_json(const char *key, const json_t *assignment, struct plan_instance *ret, struct err *err);
 /* Fills state and why; `key` is …/state/…; the caller finds the instance with plan_instance_key. */
 int plan_state_from_json(const json_t *state, struct plan_instance *instance, struct err *err);
@@ -30,7 +30,7 @@ int plan_host_from_json(const char *key, const json_t *info, struct plan_host *r
 /* tepuy/host/<host>/admin, what an operator wants of the host. -EINVAL leaves it cordoned: who knows what was meant. */
 int plan_admin_from_json(const json_t *admin, struct plan_host *host, struct err *err);
 
-/* The key of an instance below tepuy/host/<host>/: `kind` is "node", "state" or "ack". The caller owns it. */
+/* The key of an instance below tepuy/host/<host>/: `kind` is "node", "found", "state" or "ack". The caller owns it. */
 char *plan_instance_key(const char *kind, const char *host, const char *service, const char *component, unsigned n,
 			uint64_t gen);
 /* The value of an ASSIGN's or DESIRE's key; `spec` is the document of action->revision. -EINVAL when it lacks the

@@ -64,6 +64,11 @@ struct plan_instance {
 	char *host, *service, *component;
 	unsigned n;
 	uint64_t gen; /* the revision that made it; larger when that number was taken */
+	/*
+	 * No assignment: its agent found it, and nobody had told it to run it. `desired` is RUN or STOP, as it does.
+	 * Taken over, it has revision 0: the one that made it is not known any more.
+	 */
+	bool found;
 	/* assignment */
 	uint64_t index; /* ModifyIndex of the assignment's key */
 	uint64_t revision;
@@ -169,6 +174,7 @@ struct plan_service {
 	uint64_t status_index; /* ModifyIndex of the status key, 0: absent */
 	struct plan_disconnect *disconnects;
 	size_t n_disconnects;
+	size_t n_leaving; /* instances without assignment that their agents have not taken away yet */
 };
 
 struct plan_host {
@@ -214,6 +220,7 @@ struct plan_action {
 	enum plan_desired desired;
 	int64_t since_ms;
 	bool proven;
+	bool found;     /* ASSIGN: as the agent found it, with the body and checks of its `found` key; revision is 0 */
 	bool drop_acks; /* DESIRE, UNASSIGN: delete the acks of this instance in the same transaction (delete-tree) */
 	struct plan_status status; /* STATUS: the whole new value */
 	char *event, *text;        /* EVENT: a kind for programs ("rollback") and a sentence for people */

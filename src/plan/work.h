@@ -139,6 +139,11 @@ bool may_drain(struct work *work, struct group *group, const struct node *node, 
 
 void lookup_add_load(struct lookup *lookup, struct place_host *host, uint64_t memory); /* one instance more on it */
 
+/* take-over.c: what agents found without an assignment gets one. Whether there is any such: nothing else is done then.
+ */
+bool take_over(struct work *work);
+bool service_exclusive(const struct plan_service *service, const char *component); /* next.c: its data does not move */
+
 /* place.c: the host for a new instance, NULL with a sentence when none fits (ret_never: not even those that are dead)
  */
 struct place_host *place_node(struct work *work, const struct group *group, const struct node *node, char **ret_why,
@@ -149,6 +154,7 @@ const char *home_of(const struct plan_status *status, const char *component, uns
 /* act.c: decisions become actions; false when the transaction is full */
 bool act_assign(struct work *work, const struct group *group, struct node *node, struct place_host *host,
 		enum plan_desired desired);
+bool act_take_over(struct work *work, struct unit *unit, enum plan_desired desired, bool exclusive);
 bool act_desire(struct work *work, struct unit *unit, enum plan_desired desired);
 bool act_prove(struct work *work, struct unit *unit);
 bool act_checks(struct work *work, const struct plan_component *want, struct unit *unit);

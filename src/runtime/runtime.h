@@ -77,6 +77,8 @@ struct runtime_node {
 /* Labels that every driver puts on what it makes; list returns only nodes with the first. */
 #define RUNTIME_LABEL_INSTANCE "tepuy.instance" /* portal/web/1.5 */
 #define RUNTIME_LABEL_SPEC "tepuy.fingerprint"
+/* What Consul said of it when it was made, to take it over with should Consul forget it (docs/state.md, `found`). */
+#define RUNTIME_LABEL_ASSIGNMENT "tepuy.assignment"
 
 enum runtime_event_kind { RUNTIME_STARTED, RUNTIME_DIED, RUNTIME_REMOVED, RUNTIME_RECONNECTED };
 

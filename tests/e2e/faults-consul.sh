@@ -3,7 +3,7 @@
 # Consul restarted, killed, away for a minute and without its data, under requests through HAProxy: none fails, no
 # container is touched, and what is asked for afterwards is done.
 # needs: docker
-# timeout: 360
+# timeout: 480
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
@@ -40,7 +40,7 @@ away() {
 	"$@" || { requests_end; return 1; }
 	wait_for 30 consul_ready || { echo "Consul is not back"; return 1; }
 	within 40 checks_pass || return 1
-	sleep 3
+	throughout 3 untouched || return 1
 	requests_end && untouched && serves first
 }
 
@@ -91,11 +91,9 @@ check "killed twice in a row" away away_twice
 
 agent_starts_without() {
 	kill_consul
-	sleep 1
 	kill_agent
 	run_agent
-	sleep 5
-	untouched || return 1
+	throughout 5 untouched || return 1
 	run_consul
 	wait_for 30 agent_ready
 }
@@ -105,7 +103,6 @@ node_dies_meanwhile() {
 	local id
 	id=$(container web/1)
 	kill_consul
-	sleep 1
 	docker kill "$id" >/dev/null
 	wait_for 20 node_is_back web/1 || { echo "web/1 is not back"; return 1; }
 	run_consul
@@ -128,8 +125,7 @@ before=$(containers)
 away_a_minute() {
 	kill_consul
 	sleep 60
-	# Which of the nodes answer is asked when Consul is back: `away` does.
-	if ! untouched || ! fetch >/dev/null; then
+	if ! untouched || ! within 10 serves first; then
 		run_consul
 		return 1
 	fi
@@ -152,11 +148,56 @@ without_data() {
 	mkdir "$TMP/consul"
 	run_consul
 	wait_for 30 consul_ready
-	sleep 20
-	requests_end && untouched
+	within 10 all_found || return 1
+	throughout 20 untouched && requests_end
+}
+
+# The agent has told Consul of the three nodes that it does not know.
+all_found() {
+	[ "$(keys found | wc -l)" = 3 ] || { echo "found: $(keys found)"; return 1; }
 }
 check "with an empty data directory: nothing that runs is removed or changed, requests are answered" without_data
 check "the agent's log says that Consul lost its data" agent_said 'it seems to have lost its data. They run on'
+
+# Documents that say the same find all as it should be.
+taken_over() {
+	write_service first
+	requests_begin
+	up || return 1
+	requests_end && within 20 only_nodes web/1 web/2 front/1 && within 10 serves first && untouched
+}
+check "'up' from the documents takes the service over again: no request fails, no container is touched" taken_over
+check "its checks pass" within 20 all_pass 3
+
+# Others replace what runs: also the node that has a port for itself, and under numbers that nobody has.
+replaced() {
+	without_data || return 1
+	write_service second
+	echo '    memory: 200M' >>"$TMP/service.yaml"
+	up || return 1
+	within 20 only_nodes web/1 web/2 front/1 && within 10 serves second || return 1
+	! containers | cut -d' ' -f2 | grep -qFf <(cut -d' ' -f2 <<<"$before") || { echo "$before"; containers; return 1; }
+}
+before=$(containers)
+check "lost again, 'up' from other documents replaces them" replaced
+check "nothing is left over" within 10 all_pass 3
+
+# A web node of a third revision, which the old copy of Consul's data below does not know.
+old_copy() {
+	stop_consul
+	cp -r "$TMP/consul" "$TMP/consul.old"
+	restart_consul
+	write_service third
+	up || return 1
+	stop_consul
+	rm -rf "$TMP/consul"
+	mv "$TMP/consul.old" "$TMP/consul"
+	restart_consul
+	within 60 only_nodes web/1 web/2 front/1 && within 20 serves second
+}
+check "an old copy of Consul's data comes back: it is as that says, and nothing is there twice" old_copy
+check "'down' removes it" tepuy down "$SERVICE" --yes
+check "nothing is left" within 10 only_nodes
 
 [ "$failed" -eq 0 ] || log_tail 60
 finish

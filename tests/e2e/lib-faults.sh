@@ -120,6 +120,7 @@ only_nodes() {
 	[ "$(registrations | wc -l)" = $# ] || { echo "registered: $(registrations)"; return 1; }
 	[ "$(keys node | wc -l)" = $# ] || { echo "assigned: $(keys node)"; return 1; }
 	[ "$(keys state | wc -l)" = $# ] || { echo "states: $(keys state)"; return 1; }
+	[ -z "$(keys found)" ] || { echo "found: $(keys found)"; return 1; }
 	[ $# -gt 0 ] || [ -z "$(keys ack)" ] || { echo "acks: $(keys ack)"; return 1; }
 }
 
@@ -127,7 +128,7 @@ registrations() {
 	curl -fsS "$CONSUL_URL/v1/agent/services" | jq -r --arg s "$SERVICE" '.[] | select(.Meta.service == $s) | .ID'
 }
 
-# keys KIND: the service's below tepuy/host/<host>/KIND (node, state, ack).
+# keys KIND: the service's below tepuy/host/<host>/KIND (node, found, state, ack).
 keys() {
 	curl -sS "$CONSUL_URL/v1/kv/tepuy/host/$HOST_NAME/$1/$SERVICE/?keys" | jq -r '.[]' 2>/dev/null
 }
@@ -178,6 +179,11 @@ requests_begin() {
 requests_end() {
 	end_process "$requests_pid"
 	[ "$(wc -c <"$TMP/requests.count")" -gt 10 ] || { echo "only $(wc -c <"$TMP/requests.count") requests"; return 1; }
+	[ ! -s "$TMP/requests.failed" ] || { cat "$TMP/requests.failed"; return 1; }
+}
+
+# requests_fine: so far.
+requests_fine() {
 	[ ! -s "$TMP/requests.failed" ] || { cat "$TMP/requests.failed"; return 1; }
 }
 

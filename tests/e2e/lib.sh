@@ -106,6 +106,17 @@ wait_for() {
 	done
 }
 
+# throughout SECONDS COMMAND…: whether it succeeds all that time, asked every half second; what it says is shown when not.
+throughout() {
+	local until=$(($(now_ms) + $1 * 1000))
+	shift
+	while :; do
+		"$@" || return
+		[ "$(now_ms)" -lt "$until" ] || return 0
+		sleep 0.5
+	done
+}
+
 # at_exit COMMAND…
 at_exit() {
 	lib_at_exit+=("$(printf '%q ' "$@")")

@@ -105,6 +105,8 @@ static void view_service(struct world *w, const struct kv *kv, struct viewer *v)
 		.status_index = kv->status_index,
 		.disconnects = v->outs,
 	};
+	for (int i = 0; i < kv->n_records; i++)
+		v->service.n_leaving += kv->records[i].has_state && !kv->records[i].assigned;
 	for (int i = 0; i < COMPONENTS; i++)
 		if (kv->outs[i].used)
 			v->outs[v->service.n_disconnects++] =

@@ -274,6 +274,37 @@ static void times_count_from_when_it_was_first_seen_so(void **state)
 	assert_int_equal(world->view.instances[0].health_ms, 500);
 }
 
+static void what_was_found_is_an_instance_until_it_is_assigned(void **state)
+{
+	struct world *world = *state;
+
+	world->hosts[1] = kv("tepuy/host/h1/found/portal/web/1.5", ASSIGNMENT);
+	world->hosts[2] = kv("tepuy/host/h1/node/portal/web/2.5", ASSIGNMENT);
+	look(world);
+	assert_int_equal(world->view.n_instances, 2);
+	assert_true(world->view.instances[0].found);
+	assert_int_equal(world->view.instances[0].revision, 0);
+	assert_false(world->view.instances[1].found);
+	world->hosts[2] = kv("tepuy/host/h1/node/portal/web/1.5", ASSIGNMENT);
+	look(world);
+	assert_int_equal(world->view.n_instances, 1);
+	assert_false(world->view.instances[0].found);
+}
+
+static void what_its_agent_has_still_to_take_away_is_counted(void **state)
+{
+	struct world *world = *state;
+
+	look(world);
+	assert_int_equal(world->view.services[0].n_leaving, 0);
+	world->hosts[1] = kv("tepuy/host/h1/state/portal/web/1.4", "{\"state\":\"stopped\",\"answers\":7}");
+	look(world);
+	assert_int_equal(world->view.services[0].n_leaving, 2);
+	world->hosts[0] = kv("tepuy/host/h1/ack/portal/web/1.4/front.1.1", "{\"sessions\":0}");
+	look(world);
+	assert_int_equal(world->view.services[0].n_leaving, 0); /* the host is not of the cluster any more */
+}
+
 static void a_check_without_a_host_is_nobodys(void **state)
 {
 	struct world *world = *state;
@@ -298,6 +329,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_a_state_an_instance_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_worst_check_counts_and_maintenance_most, setup, teardown),
 		cmocka_unit_test_setup_teardown(times_count_from_when_it_was_first_seen_so, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_found_is_an_instance_until_it_is_assigned, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_its_agent_has_still_to_take_away_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_check_without_a_host_is_nobodys, setup, teardown),
 	};
 

@@ -401,6 +401,185 @@ static void what_no_spec_explains_is_left_alone(void **state)
 	plan_view_release(&view);
 }
 
+/* What a host found: as after Consul lost its data. */
+static struct plan_instance *add_found(struct plan_view *view, const char *component, uint64_t gen,
+				       const char *fingerprint, bool runs)
+{
+	struct plan_instance *it =
+	    add_instance(view, component, 1, gen, fingerprint, runs ? PLAN_RUN : PLAN_STOP, PLAN_NONE);
+
+	it->found = true;
+	it->proven = false;
+	it->index = it->revision = 0;
+	return it;
+}
+
+/* One that was taken over is of no revision. */
+static struct plan_instance *add_taken(struct plan_view *view, const char *component, uint64_t gen,
+				       const char *fingerprint, bool healthy)
+{
+	struct plan_instance *it =
+	    add_instance(view, component, 1, gen, fingerprint, PLAN_RUN, healthy ? PLAN_RUNNING : PLAN_STARTING);
+
+	it->revision = 0;
+	it->proven = false;
+	it->since_ms = it->answers_ms = NOW - 5000;
+	return it;
+}
+
+static void what_hosts_found_is_taken_over_before_anything_else(void **state)
+{
+	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
+	_cleanup_plan_view_ struct plan_view view = { 0 };
+	struct plan_service *service = start_view(&view, PLAN_NEW, 1, 0);
+
+	(void)state;
+	service->status.revision = 0;
+	add_component(service->spec, "web", "w1", 2);
+	add_found(&view, "web", 7, "other", true);
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	assert_int_equal(actions.n, 1);
+	for (size_t i = 0; i < actions.txns[0].n; i++) {
+		const struct plan_action *action = &actions.txns[0].actions[i];
+
+		if (action->kind != PLAN_ASSIGN)
+			continue;
+		assert_true(action->found);
+		assert_int_equal(action->gen, 7);
+		assert_int_equal(action->revision, 0); /* no spec's of that number */
+		assert_int_equal(action->desired, PLAN_RUN);
+		assert_string_equal(action->fingerprint, "other");
+		return;
+	}
+	fail_msg("it was not assigned");
+}
+
+static void numbers_begin_above_what_was_taken_over(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 2);
+	add_taken(&view, "web", 7, "other", true);
+	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.8 srv1 prepare\nassign web/2.1 srv1 prepare\n");
+}
+
+static void what_was_taken_over_and_matches_is_kept(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_ROLLING, 1, 0);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 1);
+	add_taken(&view, "web", 7, "w1", true);
+	plans(&view, "status rolling 1 good 0 step 8\ndesire web/1.7 run proven\n");
+}
+
+static void what_stopped_is_taken_over_as_stopped(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 1);
+	add_found(&view, "web", 7, "w1", false);
+	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.7 srv1 stop\n");
+}
+
+static struct plan_view *found_consumer(struct plan_view *view)
+{
+	struct plan_service *service = start_view(view, PLAN_PREPARING, 1, 0);
+
+	add_component(service->spec, "web", "w1", 1);
+	link_to(add_component(service->spec, "front", "f1", 1), "web", false);
+	strv_add(&add_found(view, "front", 3, "f1", true)->links, "web");
+	return view;
+}
+
+static void consumers_are_taken_over_after_their_providers(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	found_consumer(&view);
+	add_found(&view, "web", 7, "w1", true);
+	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.7 srv1 run\n");
+	found_consumer(&view);
+	add_taken(&view, "web", 7, "w1", false);
+	plans(&view, "");
+	found_consumer(&view);
+	add_taken(&view, "web", 7, "w1", true);
+	plans(&view, "status preparing 1 good 0 step 8\nassign front/1.3 srv1 run\n");
+	found_consumer(&view);
+	add_taken(&view, "web", 7, "w1", false)->since_ms = NOW - 20000; /* ill: not waited for without end */
+	plans(&view, "status preparing 1 good 0 step 8\nassign front/1.3 srv1 run\n");
+}
+
+static void circles_are_taken_over_too(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	found_consumer(&view);
+	strv_add(&add_found(&view, "web", 7, "w1", true)->links, "front");
+	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.7 srv1 run\n");
+}
+
+static void an_old_copy_of_consul_makes_no_second_writer(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+
+	(void)state;
+	add_component(service->spec, "db", "d1", 1)->exclusive = true;
+	add_instance(&view, "db", 1, 1, "d1", PLAN_RUN, PLAN_STARTING);
+	add_found(&view, "db", 2, "d2", true);
+	plans(&view, "status done 1 good 1 step 8\nassign db/1.2 srv1 drain\n");
+}
+
+static void data_is_where_it_was_found(void **state)
+{
+	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
+	_cleanup_plan_view_ struct plan_view view = { 0 };
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	add_component(service->spec, "db", "d1", 1)->exclusive = true;
+	add_found(&view, "db", 7, "other", true);
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	assert_int_equal(actions.txns[0].actions[0].status.n_homes, 1);
+	assert_string_equal(actions.txns[0].actions[0].status.homes[0].host, "srv1");
+}
+
+static void what_a_host_outside_found_is_not_there(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+	struct plan_instance *it;
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 1);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	it = add_found(&view, "web", 7, "w1", true);
+	free(it->host);
+	it->host = xstrdup("gone");
+	plans(&view, "");
+}
+
+static void removed_is_said_when_the_last_container_has_gone(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_REMOVING, 2, 1);
+
+	(void)state;
+	service->spec->down = true;
+	service->n_leaving = 1;
+	plans(&view, "");
+	start_view(&view, PLAN_REMOVING, 2, 1)->spec->down = true;
+	plans(&view, "status removed 2 good 0 step 8\n");
+}
+
 static void large_transactions_are_cut(void **state)
 {
 	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
@@ -448,6 +627,16 @@ int main(void)
 		cmocka_unit_test(nothing_is_done_when_all_hosts_look_dead),
 		cmocka_unit_test(down_drains_consumers_first),
 		cmocka_unit_test(what_no_spec_explains_is_left_alone),
+		cmocka_unit_test(what_hosts_found_is_taken_over_before_anything_else),
+		cmocka_unit_test(numbers_begin_above_what_was_taken_over),
+		cmocka_unit_test(what_was_taken_over_and_matches_is_kept),
+		cmocka_unit_test(what_stopped_is_taken_over_as_stopped),
+		cmocka_unit_test(consumers_are_taken_over_after_their_providers),
+		cmocka_unit_test(circles_are_taken_over_too),
+		cmocka_unit_test(an_old_copy_of_consul_makes_no_second_writer),
+		cmocka_unit_test(data_is_where_it_was_found),
+		cmocka_unit_test(what_a_host_outside_found_is_not_there),
+		cmocka_unit_test(removed_is_said_when_the_last_container_has_gone),
 		cmocka_unit_test(large_transactions_are_cut),
 		cmocka_unit_test(time_of_another_clock_is_set_again),
 	};
