@@ -91,7 +91,7 @@ service_containers() {
 		sed -n "s|^\([^ ]*\) $SERVICE/.*|\1|p"
 }
 
-# The service is down as soon as its nodes have stopped; their containers are removed a moment later.
+# No container of it is there, running or not.
 no_containers() {
 	[ -z "$(service_containers)" ]
 }

@@ -160,7 +160,7 @@ equal "the database was not touched by it either" "$database" "$(container db/1)
 
 before=$(visits)
 check "down takes the service away" tepuy down --yes "$SERVICE"
-check "no container of it is left" wait_for 10 no_containers
+check "no container of it is left" no_containers
 refuse "nobody listens on its port" curl -s --max-time 2 "$url/"
 equal "nothing of it is in the catalog" 0 \
 	"$(curl -s "$CONSUL_URL/v1/catalog/services" | jq --arg s "$SERVICE" '[keys[] | select(startswith($s))] | length')"

@@ -168,6 +168,6 @@ status=$(jq -n --argjson spec "$spec" --argjson index "$index" '{spec: $spec, in
 check "and what the first one submitted stands" page_says other
 
 check "down" tepuy down --yes "$SERVICE"
-check "leaves nothing" wait_for 10 no_containers
+check "leaves nothing" no_containers
 
 finish
