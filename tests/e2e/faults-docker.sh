@@ -119,13 +119,16 @@ not_same() {
 agent_mark
 check "after it the agent follows Docker's events again: a killed node is back" event_arrives
 
+status_says() {
+	tepuy status "$SERVICE" | grep "$1" || { tepuy status "$SERVICE"; return 1; }
+}
+
 up_without() {
 	local status=0
 	kill_dockerd
 	write_service second
 	up --detach || return 1
-	sleep 2
-	tepuy status "$SERVICE" | grep "docker.sock" || { tepuy status "$SERVICE"; status=1; }
+	within 20 status_says docker.sock || status=1
 	dockerd_ready || return 1
 	wait_for 60 phase_is "done" || { echo "phase: $(phase)"; status=1; }
 	within 20 only_nodes web/1 web/2 front/1 && within 5 serves second && return "$status"
@@ -135,8 +138,9 @@ check "a change that was asked for while dockerd was away is made when it is bac
 agent_and_docker() {
 	kill_agent
 	kill_dockerd
+	agent_mark
 	run_agent
-	sleep 1
+	wait_for 20 agent_said 'Waiting for a runtime' || { echo "the agent does not say what it waits for"; return 1; }
 	dockerd_ready || return 1
 	wait_for 30 agent_ready && within 60 only_nodes web/1 web/2 front/1 && within 20 serves second
 }
@@ -160,7 +164,7 @@ untouched_by() {
 	before=$(containers)
 	requests_begin
 	end_process "$DOCKERD" "$1" 30
-	sleep 3
+	throughout 3 requests_fine || return 1
 	requests_end || return 1
 	dockerd_ready || return 1
 	[ "$(containers)" = "$before" ] || { echo "before: $before"; echo "after: $(containers)"; return 1; }

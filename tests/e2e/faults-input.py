@@ -140,6 +140,8 @@ def silent():
         time.sleep(0.5)
     if not answered:
         problems.append("with 300 silent clients: the version is not answered within 90 s")
+    time.sleep(1)
+    alive("with 300 silent clients")
     for s in clients:
         s.close()
 

@@ -53,15 +53,17 @@ all_at_once() {
 }
 
 consul_back() {
+	agent_mark
 	kill_consul
-	sleep 3
+	wait_for 20 agent_said 'Consul is away' || return 1
 	run_consul
 	wait_for 30 consul_ready && wait_for 40 agent_ready
 }
 
 node_back() {
+	agent_mark
 	docker kill "$(container web/1)" >/dev/null
-	sleep 1
+	wait_for 20 agent_said 'web/1\.[0-9]* ended' || return 1
 	within 30 only_nodes web/1 web/2 front/1
 }
 
