@@ -8,6 +8,7 @@
 #include "agent/firewall-keep.h"
 #include "agent/give-back.h"
 #include "agent/instance.h"
+#include "agent/node-trial.h"
 #include "agent/proxy.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -111,6 +112,41 @@ static const struct runtime_node *node_of(const struct look *job, const struct i
 	return NULL;
 }
 
+/* A trial that nobody is at any more. */
+struct sweep {
+	struct node_env *env;
+	char *container, *label;
+};
+
+static void sweep(void *data)
+{
+	struct sweep *job = data;
+
+	node_trial_sweep(job->env, job->container, job->label);
+}
+
+static void swept(void *data, bool dropped)
+{
+	struct sweep *job = data;
+
+	(void)dropped;
+	free(job->container);
+	free(job->label);
+	free(job);
+}
+
+static void look_at_trial(struct agent *agent, const struct runtime_node *node, const char *label)
+{
+	const struct instance *instance = instance_find(agent, label + strlen(NODE_TRIAL_LABEL));
+	struct sweep *job;
+
+	if (instance && instance->busy)
+		return;
+	job = xcalloc(1, sizeof(*job));
+	*job = (struct sweep){ &agent->env, xstrdup(node->id), xstrdup(label) };
+	pool_submit(agent->pool, sweep, swept, job);
+}
+
 static void looked(struct look *job)
 {
 	struct agent *agent = job->agent;
@@ -119,7 +155,9 @@ static void looked(struct look *job)
 	for (size_t i = 0; i < job->n; i++) {
 		const char *label = runtime_node_label(&job->nodes[i], RUNTIME_LABEL_INSTANCE);
 
-		if (label)
+		if (label && text_starts(label, NODE_TRIAL_LABEL))
+			look_at_trial(agent, &job->nodes[i], label);
+		else if (label)
 			instance_get(agent, label);
 	}
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
@@ -196,6 +234,8 @@ void agent_on_runtime_event(void *data, const struct runtime_event *event)
 	struct agent *agent = data;
 	struct instance *instance = event->instance ? instance_find(agent, event->instance) : NULL;
 
+	if (event->instance && text_starts(event->instance, NODE_TRIAL_LABEL))
+		return;
 	switch (event->kind) {
 	case RUNTIME_DIED:
 		if (!instance)

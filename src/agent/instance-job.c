@@ -9,6 +9,7 @@
 #include "agent/firewall-keep.h"
 #include "agent/node-image.h"
 #include "agent/node-launch.h"
+#include "agent/node-trial.h"
 #include "base/clock.h"
 #include "base/i18n.h"
 #include "base/log.h"
@@ -36,6 +37,7 @@ struct job {
 	struct registration registration;
 	/* results */
 	int r;
+	bool tried; /* the image is there, and its templates were tried */
 	struct err err;
 	struct runtime_node node;
 	char *trouble; /* which checks do not pass, NULL: none, or not asked */
@@ -70,11 +72,26 @@ static int probe(struct job *job)
 	return registration_apply(job->env, job->container, &job->registration, healthy, &job->err);
 }
 
+/*
+ * One node of a component tells for all: they differ in their names only, and each one's files are validated again
+ * before it starts.
+ */
+static int prepare(struct job *job, const struct node_job *node)
+{
+	int r = node_image_build(job->env, job->spec, &job->err);
+
+	if (r == 0 && job->id.n == 1 && !job->container) {
+		job->tried = true;
+		r = node_trial(node, &job->err);
+	}
+	return r;
+}
+
 static int work_on(struct job *job, const struct node_job *node)
 {
 	switch (job->step) {
 	case CONVERGE_PREPARE:
-		return node_image_build(job->env, job->spec, &job->err);
+		return prepare(job, node);
 	case CONVERGE_LAUNCH:
 		return node_launch(node, &job->node, &job->err);
 	case CONVERGE_PROBE:
@@ -101,6 +118,8 @@ static int work_on(struct job *job, const struct node_job *node)
 
 static char *failure_log(struct job *job, const struct node_job *node)
 {
+	if (job->step == CONVERGE_PREPARE && job->tried)
+		return xstrdup(""); /* the error has the validation's own words */
 	if (job->step == CONVERGE_PREPARE)
 		return node_build_tail(job->env, job->spec->bundle, LOG_MOST);
 	return node_log_tail(node, LOG_LINES, LOG_MOST);

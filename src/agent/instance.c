@@ -250,6 +250,50 @@ json_t *instance_context(const struct instance *instance)
 	return context;
 }
 
+static void add_stand_in(const struct instance *instance, const struct node_link *link, struct members *to)
+{
+	to->list = xreallocarray(to->list, to->n + 1, sizeof(*to->list));
+	to->list[to->n++] = (struct member){
+		.instance = xasprintf("%s/%s/1.1", instance->id.service, link->component),
+		.server = xasprintf("%s-1.1", link->component),
+		.node = xasprintf("%s/1", link->component),
+		.host = xstrdup(instance->agent->env.host),
+		.address = xstrdup(instance->agent->env.address),
+		.n = 1,
+		.gen = 1,
+		.port = 1,
+		.health = MEMBER_PASSING,
+		.output = xstrdup(""),
+	};
+}
+
+/*
+ * To try its templates with before it is wanted: a link has the members that are known, or one that stands for those to
+ * come, as it has one when the node starts, and some programs take no empty list.
+ */
+static json_t *trial_context(const struct instance *instance)
+{
+	const struct node_spec *spec = instance->spec;
+	struct members *members = xcalloc(spec->n_links, sizeof(*members));
+	json_t *context;
+
+	for (size_t i = 0; i < spec->n_links; i++) {
+		const struct node_link *link = &spec->links[i];
+		bool serves = false;
+
+		links_members(instance->agent->links, instance->id.service, link->component, link->port, &members[i]);
+		for (size_t j = 0; j < members[i].n; j++)
+			serves |= member_serves(&members[i].list[j]);
+		if (!serves)
+			add_stand_in(instance, link, &members[i]);
+	}
+	context = node_context(&instance->id, spec, members, instance->agent->env.host, instance->agent->env.address);
+	for (size_t i = 0; i < spec->n_links; i++)
+		members_release(&members[i]);
+	free(members);
+	return context;
+}
+
 bool instance_registration(const struct instance *instance, struct registration *ret)
 {
 	_cleanup_(freep) struct check *added = NULL;
@@ -540,6 +584,8 @@ void instance_step(struct instance *instance)
 	report(instance, &view);
 	if (step != CONVERGE_NOTHING) {
 		log_debug("%s: %s", instance->id.text, converge_step_name(step));
+		if (step == CONVERGE_PREPARE && !context)
+			context = trial_context(instance);
 		instance_begin(instance, step, context);
 	} else if (is_gone(instance))
 		instance_free(instance);

@@ -166,10 +166,10 @@ static int refresh_secrets(const struct node_job *job, struct err *err)
 	return names.n ? node_secrets_write(job->env, job->id, &names, err) : 0;
 }
 
-static int put_file(const struct node_job *job, const char *container, const struct node_file *file, const char *path,
-		    struct err *err)
+int node_put_file(const struct node_env *env, const char *container, const struct node_file *file, const char *path,
+		  struct err *err)
 {
-	struct runtime *rt = job->env->runtime;
+	struct runtime *rt = env->runtime;
 	struct runtime_file put = {
 		.path = (char *)path,
 		.data = buf_text(&file->text),
@@ -200,7 +200,7 @@ static int put_all(const struct node_job *job, const struct recipe *recipe, cons
 
 	for (size_t i = 0; r == 0 && i < files.n; i++) {
 		files.list[i].changed = true;
-		r = put_file(job, container, &files.list[i], files.list[i].from->to, err);
+		r = node_put_file(job->env, container, &files.list[i], files.list[i].from->to, err);
 	}
 	return r < 0 ? r : remember_all(job, &files, err);
 }
@@ -224,6 +224,12 @@ int node_launch(const struct node_job *job, struct runtime_node *ret, struct err
 	return r;
 }
 
+void node_validation(const struct node_file *file, const char *path, struct strv *ret)
+{
+	for (size_t i = 0; i < file->from->validate.n; i++)
+		strv_add(ret, strcmp(file->from->validate.v[i], "{}") ? file->from->validate.v[i] : path);
+}
+
 /* Runs a validator with {} as the new file beside the old one. */
 static int validate(const struct node_job *job, const struct node_file *file, const char *beside, struct err *err)
 {
@@ -233,8 +239,7 @@ static int validate(const struct node_job *job, const struct node_file *file, co
 	struct runtime *rt = job->env->runtime;
 	int r;
 
-	for (size_t i = 0; i < file->from->validate.n; i++)
-		strv_add(&argv, strcmp(file->from->validate.v[i], "{}") ? file->from->validate.v[i] : beside);
+	node_validation(file, beside, &argv);
 	if (!argv.n)
 		return 0;
 	r = rt->ops->exec(rt, job->container, &exec, &output, err);
@@ -250,11 +255,11 @@ static int replace(const struct node_job *job, const struct node_file *file, str
 	int r = 0;
 
 	if (file->from->validate.n) {
-		r = put_file(job, job->container, file, beside, err);
+		r = node_put_file(job->env, job->container, file, beside, err);
 		if (r == 0)
 			r = validate(job, file, beside, err);
 	}
-	return r < 0 ? r : put_file(job, job->container, file, file->from->to, err);
+	return r < 0 ? r : node_put_file(job->env, job->container, file, file->from->to, err);
 }
 
 static int reload(const struct node_job *job, const struct recipe *recipe, struct err *err)

@@ -7,6 +7,7 @@
 
 #include "agent/instance-id.h"
 #include "agent/node-env.h"
+#include "agent/node-files.h"
 #include "model/node.h"
 
 struct node_job {
@@ -37,6 +38,12 @@ int node_configure(const struct node_job *job, struct err *err);
 int node_stop(const struct node_job *job, struct err *err);
 /* Stops and removes it with its secrets and what is remembered of it; never a volume. */
 int node_remove(const struct node_job *job, struct err *err);
+
+/* Writes a rendered file into a container, at `path`. */
+int node_put_file(const struct node_env *env, const char *container, const struct node_file *file, const char *path,
+		  struct err *err);
+/* The argv that validates it when it is at `path`; empty when its recipe has none. */
+void node_validation(const struct node_file *file, const char *path, struct strv *ret);
 
 /* The last lines that it wrote, at most `most` bytes; "" when there are none. The caller owns it. */
 char *node_log_tail(const struct node_job *job, int lines, size_t most);

@@ -135,6 +135,8 @@ static json_t *host_config(const struct runtime_spec *spec, bool init)
 				   port_bindings(spec), "RestartPolicy", "Name", "unless-stopped", "LogConfig", "Type",
 				   "json-file", "Config", "max-size", log_size, "max-file", LOG_FILES);
 
+	if (spec->isolated)
+		json_object_set_new(object, "NetworkMode", json_string("none"));
 	if (init)
 		json_object_set_new(object, "Init", json_true());
 	if (spec->memory) {

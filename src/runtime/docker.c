@@ -228,6 +228,7 @@ static void docker_free(void *priv)
 
 static const struct runtime_ops docker_ops = {
 	.name = "docker",
+	.quick = true,
 	.probe = probe,
 	.list = list,
 	.import = docker_import,

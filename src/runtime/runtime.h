@@ -55,6 +55,7 @@ struct runtime_spec {
 	double cpus;             /* 0: no limit */
 	const char *stop_signal; /* "TERM"; NULL: TERM */
 	uint64_t log_size;       /* bytes per log file, 0: 10 MiB; three files are kept */
+	bool isolated;           /* without a network */
 };
 
 enum runtime_state { RUNTIME_CREATED, RUNTIME_RUNNING, RUNTIME_EXITED, RUNTIME_BROKEN };
@@ -110,6 +111,7 @@ enum runtime_probe { RUNTIME_MINE, RUNTIME_NOT_MINE, RUNTIME_BROKEN_HERE };
 
 struct runtime_ops {
 	const char *name; /* "docker" */
+	bool quick;       /* a node is made and started in about a second: short-lived ones are worth their price */
 	/* Is this runtime on this host? `ret_version` (owned by the caller) on MINE; err says why on BROKEN_HERE. */
 	enum runtime_probe (*probe)(struct runtime *rt, char **ret_version, struct err *err);
 	/* All nodes made by tepuy, running or not. The caller frees with runtime_nodes_free. What tepuy did not make is
