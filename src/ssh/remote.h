@@ -4,6 +4,9 @@
  * come from the operator's ssh_config (Host, User, Port, IdentityFile, ProxyJump, ProxyCommand, UserKnownHostsFile);
  * what `struct remote_host` says goes before it.
  *
+ * SIGPIPE is ignored from the first session on, unless the program handles it. ssh_config, known_hosts and private keys
+ * are read once in a program's life.
+ *
  * A session belongs to one thread at a time; different sessions may be used by different threads. All calls are bounded
  * in time and return 0 or -errno with a sentence that names the host:
  *   -EHOSTUNREACH, -ECONNREFUSED, -ETIMEDOUT   it cannot be reached, or stopped answering (keepalive)
@@ -88,14 +91,17 @@ int remote_put(struct remote *remote, int fd, const char *path, mode_t mode, boo
 int remote_get(struct remote *remote, const char *path, int fd, bool sudo, struct err *err);
 
 /*
- * A Unix socket on this machine, in a directory of its own that only its owner may enter; every connection to it
- * becomes a channel that runs `argv` on the host, its bytes going to and fro (as `docker` does with dial-stdio). Served
- * by a thread until remote_dial_stop; the session is its own. `ret_path` is borrowed.
+ * A Unix socket that only this process can reach: it has no name in any directory, and `ret_path` (borrowed) goes
+ * through /proc/self, so that a program that is killed leaves nothing behind. Every connection to it becomes a channel
+ * that runs `argv` on the host, its bytes going to and fro (as `docker` does with dial-stdio). Served by a thread until
+ * remote_dial_stop; the session is its own.
  */
 struct remote_dial;
 int remote_dial_start(const struct remote_host *host, const struct remote_options *options, const struct strv *argv,
 		      bool sudo, struct remote_dial **ret, const char **ret_path, struct err *err);
 void remote_dial_stop(struct remote_dial *dial);
+/* What went wrong last behind the socket, where a connection can only be closed; NULL: nothing. The caller owns it. */
+char *remote_dial_trouble(struct remote_dial *dial);
 
 /* One argv as one line for a POSIX shell. The caller owns it. */
 char *remote_quote(const struct strv *argv);
