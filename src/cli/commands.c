@@ -41,6 +41,7 @@ const struct command *const commands[] = {
 	&cmd_completion,
 	&cmd_help,
 	&cmd_version,
+	&cmd_setup,
 #ifdef TEPUY_WITH_AGENT
 	&cmd_agent,
 #endif

@@ -43,6 +43,7 @@ extern const struct command cmd_revisions;
 extern const struct command cmd_rollback;
 extern const struct command cmd_schema;
 extern const struct command cmd_service_lint;
+extern const struct command cmd_setup;
 extern const struct command cmd_status;
 extern const struct command cmd_up;
 extern const struct command cmd_version;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Shared by the files of the blocking client only. */
+/* Shared by the files of the blocking client, and with src/host, which sets Consul up through its other endpoints. */
 #ifndef TEPUY_CONSUL_REQUEST_H
 #define TEPUY_CONSUL_REQUEST_H
 

@@ -100,29 +100,34 @@ int apt_say_why(const char *output, const char *what, struct err *err)
 	static const char *const late[] = { "is expired (invalid since", "is not valid anymore", NULL };
 	static const char *const locked[] = { "Could not get lock", "Unable to lock", "is another process using it",
 					      NULL };
-	static const char *const away[] = { "Failed to fetch ", "Could not resolve ", "Could not connect to ",
-					    "Temporary failure resolving", "Connection timed out", NULL };
+	static const char *const away[] = { "Failed to fetch ",      "Could not resolve ",
+					    "Could not connect to ", "Temporary failure resolving",
+					    "Connection timed out",  NULL };
 	static const char *const absent[] = { "Unable to locate package ", "has no installation candidate", NULL };
 	static const char *const any[] = { "dpkg: error ", "E: ", NULL };
 	_cleanup_(freep) char *line = line_with_any(output, full);
 
 	if (line)
-		return err_set(err, ENOSPC, _("%s failed: the disk is full (%s). Make room below /var and run it again"),
-			       what, line);
+		return err_set(err, ENOSPC,
+			       _("%s failed: the disk is full (%s). Make room below /var and run it again"), what,
+			       line);
 	line = line_with_any(output, early);
 	if (line)
-		return err_set(err, EPROTO,
-			       _("%s failed: this host's clock is behind the mirror's (%s). Set the clock, best by NTP, "
-				 "and run it again"),
-			       what, line);
+		return err_set(
+		    err, EPROTO,
+		    _("%s failed: this host's clock is behind the mirror's (%s). Set the clock, best by NTP, "
+		      "and run it again"),
+		    what, line);
 	line = line_with_any(output, late);
 	if (line)
 		return err_set(err, EPROTO,
-			       _("%s failed: the mirror is too old for this host's clock (%s). Look at both"), what, line);
+			       _("%s failed: the mirror is too old for this host's clock (%s). Look at both"), what,
+			       line);
 	line = line_with_any(output, locked);
 	if (line)
-		return err_set(err, EBUSY, _("%s failed: another program uses apt on this host (%s). Run it again later"),
-			       what, line);
+		return err_set(err, EBUSY,
+			       _("%s failed: another program uses apt on this host (%s). Run it again later"), what,
+			       line);
 	line = line_with_any(output, away);
 	if (line)
 		return err_set(err, EHOSTUNREACH,
@@ -133,7 +138,8 @@ int apt_say_why(const char *output, const char *what, struct err *err)
 	if (line)
 		return err_set(err, ENOENT, _("%s failed: this host's apt sources do not have it (%s)"), what, line);
 	line = line_with_any(output, any);
-	return err_set(err, EIO, _("%s failed: %s"), what, line ? line : _("apt does not say why; see /var/log/apt/term.log"));
+	return err_set(err, EIO, _("%s failed: %s"), what,
+		       line ? line : _("apt does not say why; see /var/log/apt/term.log"));
 }
 
 static int run_apt(struct run *run, struct buf *output, const char *what, struct err *err)

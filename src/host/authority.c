@@ -28,7 +28,7 @@ static void authority_release(struct authority *authority)
 
 static int read_part(const char *path, char **ret, struct err *err)
 {
-	int r = place_read_line(path, ret, err);
+	int r = place_read_text(path, ret, err);
 
 	return r == 1 ? err_set(err, ENOENT,
 				_("%s is missing: this host is not one of the servers that have the cluster's "
@@ -57,12 +57,13 @@ static int authority_load(struct authority *ret, struct err *err)
 
 int authority_certificate(char **ret_ca, struct err *err)
 {
-	int r = place_read_line(PLACE_CA, ret_ca, err);
+	int r = place_read_text(PLACE_CA, ret_ca, err);
 
 	if (r == 1)
-		r = place_read_line(PLACE_HOST_CA, ret_ca, err);
-	return r == 1 ? err_set(err, ENOENT, _("This host has no certificate of a cluster's authority: run 'authority'"))
-		      : r;
+		r = place_read_text(PLACE_HOST_CA, ret_ca, err);
+	return r == 1
+		   ? err_set(err, ENOENT, _("This host has no certificate of a cluster's authority: run 'authority'"))
+		   : r;
 }
 
 int authority_recognises(const char *ca, const char *certificate, const char *name, struct err *err)
@@ -87,7 +88,7 @@ int sealed_unpack(const char *sealed, const char *certificate, json_t **ret, str
 {
 	_cleanup_(pki_wipe) char *key = NULL;
 	_cleanup_(pki_wipe_buf) struct buf text = { 0 };
-	int r = place_read_line(PLACE_HOST_KEY, &key, err);
+	int r = place_read_text(PLACE_HOST_KEY, &key, err);
 	json_t *secrets;
 
 	if (r == 1)
@@ -108,7 +109,7 @@ int sealed_unpack(const char *sealed, const char *certificate, json_t **ret, str
 int sealed_unpack_here(const char *sealed, json_t **ret, struct err *err)
 {
 	_cleanup_(freep) char *certificate = NULL;
-	int r = place_read_line(PLACE_HOST_CERT, &certificate, err);
+	int r = place_read_text(PLACE_HOST_CERT, &certificate, err);
 
 	if (r == 1)
 		return err_set(err, ENOENT, _("This host has no certificate: run 'consul'"));
@@ -141,7 +142,7 @@ static int make_token(char **ret, struct err *err)
 /* Keeps what a run that was killed made. */
 static int keep_or_make(const char *path, int (*make)(char **ret, struct err *err), char **ret, struct err *err)
 {
-	int r = place_read_line(path, ret, err);
+	int r = place_read_text(path, ret, err);
 
 	if (r == 1)
 		r = make(ret, err);
@@ -172,7 +173,7 @@ static int create(const char *datacenter, char **ret_ca, struct err *err)
 
 static int find_or_create(struct step *step, const char *datacenter, bool may_create, char **ret_ca, struct err *err)
 {
-	int r = place_read_line(PLACE_CA, ret_ca, err);
+	int r = place_read_text(PLACE_CA, ret_ca, err);
 
 	if (r < 0)
 		return r;
@@ -182,9 +183,10 @@ static int find_or_create(struct step *step, const char *datacenter, bool may_cr
 		return 0;
 	}
 	if (place_exists(PLACE_HOST_CA))
-		return err_set(err, EEXIST,
-			       _("This host belongs to a cluster whose authority is on its servers: ask those, or take the "
-				 "host out of that cluster with 'leave'"));
+		return err_set(
+		    err, EEXIST,
+		    _("This host belongs to a cluster whose authority is on its servers: ask those, or take the "
+		      "host out of that cluster with 'leave'"));
 	step_begin(step, "authority", _("Making the authority of the cluster %s"), datacenter);
 	r = create(datacenter, ret_ca, err);
 	if (r == 0)
@@ -256,9 +258,9 @@ static int sign_one(struct step *step, const struct authority *authority, const 
 		return r;
 	if (!keep)
 		step_done(step, _("%s has a certificate for %d days"), host->name, PKI_HOST_DAYS);
-	return json_array_append_new(hosts, json_pack("{s:s, s:s, s:s, s:s, s:b}", "name", host->name, "certificate",
-						      certificate, "ca", authority->ca, "sealed", sealed, "issued",
-						      !keep));
+	return json_array_append_new(hosts,
+				     json_pack("{s:s, s:s, s:s, s:s, s:b}", "name", host->name, "certificate",
+					       certificate, "ca", authority->ca, "sealed", sealed, "issued", !keep));
 }
 
 static int sign_request(struct step *step, const struct authority *authority, const char *datacenter,
@@ -297,7 +299,8 @@ int step_sign(struct step *step, json_t **ret, struct err *err)
 		r = input_list(step->input, "requests", &requests, err);
 	if (r == 0)
 		r = authority_load(&authority, err);
-	json_array_foreach (requests, i, request) {
+	json_array_foreach(requests, i, request)
+	{
 		if (r < 0)
 			break;
 		r = sign_request(step, &authority, datacenter, request, renew, hosts, err);

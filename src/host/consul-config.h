@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Consul's configuration on a host of a cluster, as a function of data. Sources: Consul's documentation, version 1.8. */
+/* Consul's configuration on a host of a cluster, as a function of data. Sources: Consul's documentation, version 1.8.
+ */
 #ifndef TEPUY_HOST_CONSUL_CONFIG_H
 #define TEPUY_HOST_CONSUL_CONFIG_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The step `consul-package`: the program consul, its user and its unit, from where the institution gets its software. */
+/* The step `consul-package`: the program consul, its user and its unit, from where the institution gets its software.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -29,27 +30,28 @@
 #define KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 /* As the unit of Debian's package, with the program's other place. */
-static const char unit_text[] = "# Written by tepuy setup, for a consul that came as a single program.\n"
-				"[Unit]\n"
-				"Description=Consul agent\n"
-				"Documentation=https://www.consul.io/docs/\n"
-				"After=network-online.target\n"
-				"Wants=network-online.target\n"
-				"\n"
-				"[Service]\n"
-				"ExecStart=" BINARY " agent -data-dir=" PLACE_CONSUL_DATA " -config-dir=" PLACE_CONSUL "\n"
-				"ExecReload=/bin/kill -HUP $MAINPID\n"
-				"Restart=on-failure\n"
-				"User=consul\n"
-				"KillSignal=SIGINT\n"
-				"NoNewPrivileges=true\n"
-				"PrivateDevices=true\n"
-				"PrivateTmp=true\n"
-				"ProtectSystem=full\n"
-				"ProtectKernelTunables=true\n"
-				"\n"
-				"[Install]\n"
-				"WantedBy=multi-user.target\n";
+static const char unit_text[] =
+    "# Written by tepuy setup, for a consul that came as a single program.\n"
+    "[Unit]\n"
+    "Description=Consul agent\n"
+    "Documentation=https://www.consul.io/docs/\n"
+    "After=network-online.target\n"
+    "Wants=network-online.target\n"
+    "\n"
+    "[Service]\n"
+    "ExecStart=" BINARY " agent -data-dir=" PLACE_CONSUL_DATA " -config-dir=" PLACE_CONSUL "\n"
+    "ExecReload=/bin/kill -HUP $MAINPID\n"
+    "Restart=on-failure\n"
+    "User=consul\n"
+    "KillSignal=SIGINT\n"
+    "NoNewPrivileges=true\n"
+    "PrivateDevices=true\n"
+    "PrivateTmp=true\n"
+    "ProtectSystem=full\n"
+    "ProtectKernelTunables=true\n"
+    "\n"
+    "[Install]\n"
+    "WantedBy=multi-user.target\n";
 
 struct wish {
 	const char *deb, *binary, *sha256;
@@ -95,7 +97,8 @@ static int verify(const char *path, const char *sha256, struct err *err)
 	int r;
 
 	if (!sha256 || !digest_valid(sha256))
-		return err_set(err, EINVAL, _("'sha256' must be the hash of %s: 64 lower case hexadecimal digits"), path);
+		return err_set(err, EINVAL, _("'sha256' must be the hash of %s: 64 lower case hexadecimal digits"),
+			       path);
 	r = digest_of_file(path, &hash, err);
 	if (r < 0)
 		return r;

@@ -55,7 +55,8 @@ static int read_servers(const json_t *input, struct wish *wish, struct err *err)
 
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, server) {
+	json_array_foreach(list, i, server)
+	{
 		if (!json_is_string(server) || !input_is_address(json_string_value(server)))
 			return err_set(err, EINVAL, _("The input's 'servers' must be a list of addresses"));
 		strv_add(&wish->servers, json_string_value(server));
@@ -67,8 +68,10 @@ static int read_servers(const json_t *input, struct wish *wish, struct err *err)
 
 static int read_wish(const json_t *input, struct wish *wish, struct err *err)
 {
-	static const char *const keys[] = { "name", "address", "datacenter", "server", "servers", "bootstrap_expect",
-					    "certificate", "ca", "sealed", NULL };
+	static const char *const keys[] = { "name",        "address", "datacenter",
+					    "server",      "servers", "bootstrap_expect",
+					    "certificate", "ca",      "sealed",
+					    NULL };
 	int r = input_keys(input, keys, err);
 
 	if (r == 0)
@@ -76,7 +79,8 @@ static int read_wish(const json_t *input, struct wish *wish, struct err *err)
 	if (r == 0)
 		r = read_servers(input, wish, err);
 	if (r == 0)
-		r = input_number(input, "bootstrap_expect", 1, 9, (int64_t)wish->servers.n, &wish->bootstrap_expect, err);
+		r = input_number(input, "bootstrap_expect", 1, 9, (int64_t)wish->servers.n, &wish->bootstrap_expect,
+				 err);
 	if (r == 0)
 		r = input_text(input, "certificate", &wish->certificate, err);
 	if (r == 0)
@@ -107,10 +111,11 @@ static int check_time(const struct wish *wish, struct err *err)
 	if (r < 0 || (info.not_before <= now && now < info.not_after))
 		return r;
 	from = utc(info.not_before), until = utc(info.not_after), here = utc(now);
-	return err_set(err, EKEYEXPIRED,
-		       _("The certificate is valid from %s to %s, and this host's clock says %s: set the clock, best by "
-			 "NTP, or renew the certificate"),
-		       from, until, here);
+	return err_set(
+	    err, EKEYEXPIRED,
+	    _("The certificate is valid from %s to %s, and this host's clock says %s: set the clock, best by "
+	      "NTP, or renew the certificate"),
+	    from, until, here);
 }
 
 /* A host does not change from one cluster to another by mistake. */
@@ -118,7 +123,7 @@ static int check_cluster(const struct wish *wish, struct err *err)
 {
 	_cleanup_(freep) char *known = NULL;
 	_cleanup_pki_info_ struct pki_info a = { 0 }, b = { 0 };
-	int r = place_read_line(PLACE_HOST_CA, &known, err);
+	int r = place_read_text(PLACE_HOST_CA, &known, err);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
@@ -126,27 +131,30 @@ static int check_cluster(const struct wish *wish, struct err *err)
 		return 0;
 	r = pki_info(wish->ca, &b, err);
 	if (r == 0 && strcmp(a.fingerprint, b.fingerprint) != 0)
-		r = err_set(err, EEXIST,
-			    _("This host belongs to another cluster (authority %.16s…, not %.16s…): take it out of that "
-			      "one first with 'leave'"),
-			    a.fingerprint, b.fingerprint);
+		r = err_set(
+		    err, EEXIST,
+		    _("This host belongs to another cluster (authority %.16s…, not %.16s…): take it out of that "
+		      "one first with 'leave'"),
+		    a.fingerprint, b.fingerprint);
 	return r;
 }
 
 static int check_certificate(const struct wish *wish, struct err *err)
 {
 	_cleanup_(pki_wipe) char *key = NULL;
-	int r = place_read_line(PLACE_HOST_KEY, &key, err);
+	int r = place_read_text(PLACE_HOST_KEY, &key, err);
 
 	if (r == 1)
 		r = err_set(err, ENOENT, _("This host has no key: run 'identity'"));
 	if (r == 0 && !pki_is_key_of(wish->certificate, key))
-		r = err_set(err, EBADMSG, _("The certificate is not for this host's key: run 'identity' and 'sign' again"));
+		r = err_set(err, EBADMSG,
+			    _("The certificate is not for this host's key: run 'identity' and 'sign' again"));
 	if (r == 0)
 		r = authority_recognises(wish->ca, wish->certificate, wish->host.name, err);
 	if (r == 0 && !pki_fits(wish->certificate, &wish->host))
-		r = err_set(err, EBADMSG,
-			    _("The certificate is for another name, address or role than this host's: run 'sign' again"));
+		r = err_set(
+		    err, EBADMSG,
+		    _("The certificate is for another name, address or role than this host's: run 'sign' again"));
 	if (r == 0)
 		r = check_time(wish, err);
 	return r < 0 ? r : check_cluster(wish, err);
@@ -201,7 +209,7 @@ static int write_tls(const struct wish *wish, const char *directory, bool *chang
 	_cleanup_(freep) char *certificate_path = xasprintf("%s/cert.pem", directory);
 	_cleanup_(freep) char *ca_path = xasprintf("%s/ca.pem", directory);
 	_cleanup_(pki_wipe) char *key = NULL;
-	int r = place_read_line(PLACE_HOST_KEY, &key, err);
+	int r = place_read_text(PLACE_HOST_KEY, &key, err);
 
 	if (r == 0)
 		r = place_directory(directory, wish->group, 0750, NULL, err);
@@ -276,7 +284,7 @@ static int write_files(const struct wish *wish, const struct file *files, size_t
 {
 	int r = 0;
 
-	if (!place_same(PLACE_CONSUL_CONFIG, wish->config, strlen(wish->config)))
+	if (!place_holds(PLACE_CONSUL_CONFIG, wish->config, strlen(wish->config)))
 		r = validate(wish, err);
 	if (r == 0)
 		r = place_directory(PLACE_TLS, 0, 0755, NULL, err);
@@ -313,7 +321,7 @@ static int put_files(struct step *step, const struct wish *wish, struct err *err
 	struct file files[MOST_FILES];
 	bool same = true;
 	size_t n;
-	int r = place_read_line(PLACE_HOST_KEY, &key, err);
+	int r = place_read_text(PLACE_HOST_KEY, &key, err);
 
 	if (r < 0)
 		return r;
@@ -344,10 +352,11 @@ static int wait_for_consul(struct step *step, bool server, char **ret_leader, st
 
 		if (r == 0 || (server && r == -EAGAIN))
 			return 0;
-		text = xasprintf(_("Consul was started and finds no server of its cluster (%s): is TCP port 8300 and "
-				   "TCP and UDP port 8301 open between the hosts, and their clocks right? See journalctl "
-				   "-u consul"),
-				 err_text(&why));
+		text =
+		    xasprintf(_("Consul was started and finds no server of its cluster (%s): is TCP port 8300 and "
+				"TCP and UDP port 8301 open between the hosts, and their clocks right? See journalctl "
+				"-u consul"),
+			      err_text(&why));
 		r = step_pause(step, until, text, err);
 		if (r < 0)
 			return r;

@@ -57,10 +57,11 @@ int daemon_json_merge(const char *text, char **ret, struct err *err)
 	config = text[strspn(text, " \t\r\n")] ? json_loads(text, JSON_REJECT_DUPLICATES, &why) : json_object();
 	if (!config)
 		return err_set(err, EINVAL,
-			       _("/etc/docker/daemon.json is no JSON: line %d: %s. Correct it, or take it away"), why.line,
-			       why.text);
+			       _("/etc/docker/daemon.json is no JSON: line %d: %s. Correct it, or take it away"),
+			       why.line, why.text);
 	if (!json_is_object(config))
-		return err_set(err, EINVAL, _("/etc/docker/daemon.json is not a JSON object. Correct it, or take it away"));
+		return err_set(err, EINVAL,
+			       _("/etc/docker/daemon.json is not a JSON object. Correct it, or take it away"));
 	changed = !json_is_true(json_object_get(config, "live-restore"));
 	if (changed)
 		json_object_set_new(config, "live-restore", json_true());

@@ -30,7 +30,7 @@ int identity_read(const json_t *object, bool with_datacenter, struct pki_host *r
 static int ensure_key(struct step *step, char **ret_key, struct err *err)
 {
 	_cleanup_(pki_wipe) char *key = NULL;
-	int r = place_read_line(PLACE_HOST_KEY, &key, err);
+	int r = place_read_text(PLACE_HOST_KEY, &key, err);
 
 	if (r < 0)
 		return r;
@@ -58,7 +58,7 @@ static json_t *certificate_now(const char *key)
 	_cleanup_(freep) char *pem = NULL, *ca = NULL;
 	_cleanup_pki_info_ struct pki_info info = { 0 }, issuer = { 0 };
 
-	if (place_read_line(PLACE_HOST_CERT, &pem, NULL) != 0 || place_read_line(PLACE_HOST_CA, &ca, NULL) != 0)
+	if (place_read_text(PLACE_HOST_CERT, &pem, NULL) != 0 || place_read_text(PLACE_HOST_CA, &ca, NULL) != 0)
 		return json_null();
 	if (!pki_is_key_of(pem, key) || pki_info(pem, &info, NULL) < 0 || pki_info(ca, &issuer, NULL) < 0)
 		return json_null();

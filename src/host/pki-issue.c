@@ -105,8 +105,7 @@ static int complete(X509 *certificate, X509 *issuer, EVP_PKEY *issuer_key, char 
 
 	if (X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) != 1 ||
 	    !add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always") ||
-	    X509_sign(certificate, issuer_key, EVP_sha256()) <= 0 || !bio ||
-	    PEM_write_bio_X509(bio, certificate) != 1)
+	    X509_sign(certificate, issuer_key, EVP_sha256()) <= 0 || !bio || PEM_write_bio_X509(bio, certificate) != 1)
 		return pki_error(err, EIO, _("Cannot sign a certificate"));
 	*ret = pki_bio_text(bio);
 	return 0;

@@ -36,7 +36,8 @@ int pki_read_certificate(const char *text, X509 **ret, struct err *err);
 int pki_read_request(const char *text, X509_REQ **ret, struct err *err);
 /* The text in a memory BIO; the caller owns it. */
 char *pki_bio_text(BIO *bio);
-/* The subjectAltName that a host's certificate has, in OpenSSL's words ("DNS:srv1,IP:192.0.2.1"). The caller owns it. */
+/* The subjectAltName that a host's certificate has, in OpenSSL's words ("DNS:srv1,IP:192.0.2.1"). The caller owns it.
+ */
 char *pki_host_names(const struct pki_host *host);
 
 #endif

@@ -22,18 +22,23 @@ int place_read(const char *path, struct buf *ret, struct err *err)
 	return r < 0 ? err_set(err, -r, "%s", err_text(&why)) : 0;
 }
 
-int place_read_line(const char *path, char **ret, struct err *err)
+int place_read_text(const char *path, char **ret, struct err *err)
 {
 	_cleanup_buf_ struct buf text = { 0 };
 	int r = place_read(path, &text, err);
 
-	*ret = NULL;
-	if (r != 0)
-		return r;
-	while (text.len && strchr(" \t\r\n", text.data[text.len - 1]))
-		text.data[--text.len] = '\0';
-	*ret = buf_take(&text);
-	return 0;
+	*ret = r == 0 ? buf_take(&text) : NULL;
+	return r;
+}
+
+int place_read_line(const char *path, char **ret, struct err *err)
+{
+	int r = place_read_text(path, ret, err);
+	size_t len = *ret ? strlen(*ret) : 0;
+
+	while (len && strchr(" \t\r\n", (*ret)[len - 1]))
+		(*ret)[--len] = '\0';
+	return r;
 }
 
 bool place_exists(const char *path)
@@ -41,7 +46,7 @@ bool place_exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
-bool place_same(const char *path, const void *data, size_t len)
+bool place_holds(const char *path, const void *data, size_t len)
 {
 	_cleanup_buf_ struct buf now = { 0 };
 
@@ -57,7 +62,7 @@ static bool same_owner(const char *path, gid_t group, mode_t mode)
 
 bool place_is(const char *path, const char *text, gid_t group, mode_t mode)
 {
-	return same_owner(path, group, mode) && place_same(path, text, strlen(text));
+	return same_owner(path, group, mode) && place_holds(path, text, strlen(text));
 }
 
 /* The name of a file that was renamed is in its directory only once that is flushed too. */
@@ -76,7 +81,7 @@ int place_write(const char *path, const void *data, size_t len, gid_t group, mod
 	_cleanup_(closep) int fd = -1;
 	int r;
 
-	if (same_owner(path, group, mode) && place_same(path, data, len))
+	if (same_owner(path, group, mode) && place_holds(path, data, len))
 		return 0;
 	/* One name, so that what a killed run left behind is used up by the next. */
 	if (unlink(beside) < 0 && errno != ENOENT)

@@ -31,7 +31,9 @@
 
 /* Appends what is in the file; 1 when it is not there. */
 int place_read(const char *path, struct buf *ret, struct err *err);
-/* The same without the white space at its end, as a string that the caller owns; 1 and NULL when it is not there. */
+/* The same as a string that the caller owns; 1 and NULL when it is not there. */
+int place_read_text(const char *path, char **ret, struct err *err);
+/* The same without the white space at its end. */
 int place_read_line(const char *path, char **ret, struct err *err);
 /*
  * Makes the file have this content, owner root, group and mode: beside it, flushed, renamed. `*changed` (may be NULL)
@@ -43,7 +45,7 @@ int place_write_text(const char *path, const char *text, gid_t group, mode_t mod
 int place_directory(const char *path, gid_t group, mode_t mode, bool *changed, struct err *err);
 /* Is it so already? */
 bool place_is(const char *path, const char *text, gid_t group, mode_t mode);
-bool place_same(const char *path, const void *data, size_t len); /* the content only */
+bool place_holds(const char *path, const void *data, size_t len); /* the content only */
 bool place_exists(const char *path);
 int place_remove(const char *path, struct err *err); /* absent: 0; a directory with all that is in it */
 

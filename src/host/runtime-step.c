@@ -10,6 +10,7 @@
 #include "host/daemon-json.h"
 #include "host/place.h"
 #include "host/service.h"
+#include "host/stamp.h"
 #include "host/step.h"
 #include "runtime/runtime.h"
 
@@ -45,28 +46,33 @@ static enum runtime_probe probe(const char *name, char **ret_version, struct err
 	return answer;
 }
 
-/* Before the package, so that the first start reads it already. `*previous` is the text that was replaced, or NULL. */
-static int configure(struct step *step, const struct installable *row, bool *changed, char **previous, struct err *err)
+/* Before the package, so that the first start reads it already. `*previous` is the text that was there, "" for none. */
+static int configure(struct step *step, const struct installable *row, char **previous, struct err *err)
 {
+	_cleanup_(freep) char *merged = NULL, *directory = NULL;
+	_cleanup_strv_ struct strv files = { 0 };
 	_cleanup_buf_ struct buf now = { 0 };
-	_cleanup_(freep) char *merged = NULL, *directory = xstrndup(row->config, (size_t)(strrchr(row->config, '/') - row->config));
 	int r = place_read(row->config, &now, err);
 
 	if (r >= 0)
 		r = row->merge(buf_text(&now), &merged, err);
 	if (r < 0)
 		return r;
+	strv_add(&files, row->config);
+	stamp_adopt(row->unit, "config", buf_text(&now), &files);
 	if (!merged) {
 		step_unchanged(step, "daemon.json", _("%s says what it must"), row->config);
+		*previous = xstrdup(buf_text(&now));
 		return 0;
 	}
 	step_begin(step, "daemon.json", _("Completing %s"), row->config);
+	directory = xstrndup(row->config, (size_t)(strrchr(row->config, '/') - row->config));
 	r = fs_mkdirs(directory, 0755, err);
 	if (r == 0)
-		r = place_write_text(row->config, merged, 0, 0644, changed, err);
+		r = place_write_text(row->config, merged, 0, 0644, NULL, err);
 	if (r < 0)
 		return r;
-	*previous = now.len ? buf_take(&now) : NULL;
+	*previous = buf_take(&now);
 	step_done(step, _("%s keeps containers over restarts of the service and limits their logs"), row->config);
 	return 0;
 }
@@ -77,7 +83,8 @@ static int install(struct step *step, const struct installable *row, int64_t loc
 	int r;
 
 	/* One that came from elsewhere (Docker's own packages) serves as well. */
-	if (apt_installed(row->package) || service_known(row->unit) || probe(row->name, &version, NULL) == RUNTIME_MINE) {
+	if (apt_installed(row->package) || service_known(row->unit) ||
+	    probe(row->name, &version, NULL) == RUNTIME_MINE) {
 		step_unchanged(step, "package", _("%s is installed"), row->name);
 		return 0;
 	}
@@ -110,20 +117,25 @@ static int wait_until_it_answers(struct step *step, const struct installable *ro
 }
 
 /* A daemon that does not start with the new configuration gets the old one back. */
-static int bring_up(struct step *step, const struct installable *row, bool changed, const char *previous,
-		    struct err *err)
+static int bring_up(struct step *step, const struct installable *row, const char *previous, struct err *err)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
-	bool active = service_active(row->unit);
-	int r;
+	_cleanup_buf_ struct buf now = { 0 };
+	bool active = service_active(row->unit), restart;
+	int r = place_read(row->config, &now, err);
 
+	if (r < 0)
+		return r;
+	restart = active && !stamp_is(row->unit, "config", buf_text(&now));
 	/* live-restore counts from a reload on; the restart for what is left then stops no container. */
-	if (changed && active)
+	if (restart)
 		service_do("reload", row->unit, NULL);
-	r = service_bring_up(step, row->unit, changed && active, false, &why);
-	if (r == 0)
+	r = service_bring_up(step, row->unit, restart, false, &why);
+	if (r == 0) {
+		stamp_set(row->unit, "config", buf_text(&now));
 		return 0;
-	if (changed && previous) {
+	}
+	if (active && *previous && strcmp(previous, buf_text(&now)) != 0) {
 		place_write_text(row->config, previous, 0, 0644, NULL, NULL);
 		service_do("restart", row->unit, NULL);
 		err_wrap(&why, _("%s as it was before is back"), row->config);
@@ -135,13 +147,12 @@ static int set_up(struct step *step, const struct installable *row, int64_t lock
 		  struct err *err)
 {
 	_cleanup_(freep) char *previous = NULL;
-	bool changed = false;
-	int r = configure(step, row, &changed, &previous, err);
+	int r = configure(step, row, &previous, err);
 
 	if (r == 0)
 		r = install(step, row, lock_wait, err);
 	if (r == 0)
-		r = bring_up(step, row, changed, previous, err);
+		r = bring_up(step, row, previous, err);
 	if (r == 0)
 		r = wait_until_it_answers(step, row, ret_version, err);
 	if (r == 0 && step->item)

@@ -10,7 +10,7 @@
 
 bool service_active(const char *unit);
 bool service_enabled(const char *unit);
-bool service_known(const char *unit);                   /* is there such a unit? */
+bool service_known(const char *unit);                           /* is there such a unit? */
 char *service_property(const char *unit, const char *property); /* "" when unknown; the caller owns it */
 
 /* systemctl VERB UNIT; when it fails, the message ends with what the unit last wrote into the journal. */

@@ -79,11 +79,10 @@ static int take_lock(struct step *step, int *ret_fd, struct err *err)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return err_errno(err, errno, _("Cannot lock %s"), LOCK_FILE);
 		if (clock_monotonic_ms() >= until)
-			return err_set(
-			    err, EBUSY,
-			    _("Another 'tepuy setup' (process %s) works on this host: wait until it ends, "
-			      "or end it"),
-			    who);
+			return err_set(err, EBUSY,
+				       _("Another 'tepuy setup' (process %s) works on this host: wait until it ends, "
+					 "or end it"),
+				       who);
 		step_waiting(step, _("Waiting for another 'tepuy setup', process %s"), who);
 		usleep(250000);
 	}

@@ -21,7 +21,8 @@ static char *file_of(const char *unit, const char *aspect)
 /* "<invocation> <hash>", or NULL when the service does not run. */
 static char *note_for(const char *unit, const char *text)
 {
-	_cleanup_(freep) char *invocation = service_property(unit, "InvocationID"), *hash = digest_of(text, strlen(text));
+	_cleanup_(freep) char *invocation = service_property(unit, "InvocationID"),
+			      *hash = digest_of(text, strlen(text));
 
 	return *invocation && service_active(unit) ? xasprintf("%s %s", invocation, hash) : NULL;
 }

@@ -99,7 +99,8 @@ int input_keys(const json_t *object, const char *const *keys, struct err *err)
 
 	while (keys[n])
 		n++;
-	json_object_foreach ((json_t *)object, key, value) {
+	json_object_foreach((json_t *)object, key, value)
+	{
 		bool known = false;
 
 		for (size_t i = 0; i < n; i++)
@@ -205,9 +206,4 @@ int input_address(const json_t *object, const char *key, const char **ret, struc
 			       address);
 	*ret = address;
 	return 0;
-}
-
-void json_freep(json_t **json)
-{
-	json_decref(*json);
 }

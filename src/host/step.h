@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "consul/request.h" /* _cleanup_json_ */
 #include "host/setup.h"
 
 struct step {
@@ -44,10 +45,6 @@ int input_list(const json_t *object, const char *key, const json_t **ret, struct
 int input_name(const json_t *object, const char *key, const char **ret, struct err *err);    /* a tepuy name */
 int input_address(const json_t *object, const char *key, const char **ret, struct err *err); /* IPv4 or IPv6 */
 bool input_is_address(const char *text);
-
-void json_freep(json_t **json);
-
-#define _cleanup_json_ _cleanup_(json_freep)
 
 /* The steps. */
 typedef int (*step_fn)(struct step *step, json_t **ret, struct err *err);
