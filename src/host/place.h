@@ -12,7 +12,7 @@
 #define PLACE_TEPUY "/etc/tepuy"
 #define PLACE_TLS PLACE_TEPUY "/tls"
 #define PLACE_HOST_KEY PLACE_TLS "/host-key.pem"
-#define PLACE_HOST_CERT PLACE_TLS "/host-cert.pem"
+#define PLACE_HOST_CERT PLACE_TLS "/host.pem"
 #define PLACE_HOST_CA PLACE_TLS "/ca.pem"
 #define PLACE_AUTHORITY PLACE_TEPUY "/ca"
 #define PLACE_CA_KEY PLACE_AUTHORITY "/ca-key.pem"

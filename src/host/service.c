@@ -53,29 +53,37 @@ char *service_property(const char *unit, const char *property)
 	return buf_take(&output);
 }
 
-/* The last lines that the unit wrote that say something; owned by the caller, NULL: nothing. */
+static bool is_systemds(const char *line)
+{
+	static const char *const starts[] = { "Started ", "Stopped ", "Starting ", "Stopping ", "Failed to start " };
+	bool is = strstr(line, ".service: ") != NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
+		is |= text_starts(line, starts[i]);
+	return is;
+}
+
+/* The last two lines that the unit itself wrote, in one; owned by the caller, NULL: nothing. */
 static char *last_words(const char *unit)
 {
 	_cleanup_run_ struct run run = { .timeout_ms = JOURNAL_MS };
 	_cleanup_buf_ struct buf output = { 0 };
-	char *last = NULL;
+	const char *last = NULL, *before = NULL;
+	char *words;
 
 	strv_add_all(&run.argv, "journalctl", "--no-pager", "--quiet", "-b", "-o", "cat", "-n", "20", "-u", unit, NULL);
 	if (run_program(&run, &output, NULL) != 0)
 		return NULL;
-	for (char *rest = output.data, *line; rest && (line = strsep(&rest, "\n"));) {
-		bool systemd = strstr(line, ".service: ") || text_starts(line, "Started ") ||
-			       text_starts(line, "Stopped ") || text_starts(line, "Starting ") ||
-			       text_starts(line, "Failed to start ");
-
-		if (*line && !systemd)
+	for (char *rest = output.data, *line; rest && (line = strsep(&rest, "\n"));)
+		if (*line && !is_systemds(line)) {
+			before = last && strcmp(last, line) != 0 ? last : before;
 			last = line;
-	}
+		}
 	if (!last)
 		return NULL;
-	last = xstrndup(last, 400);
-	text_printable(last, false);
-	return last;
+	words = before ? xasprintf("%.300s | %.300s", before, last) : xstrndup(last, 300);
+	text_printable(words, false);
+	return words;
 }
 
 int service_do(const char *verb, const char *unit, struct err *err)
