@@ -138,9 +138,10 @@ static void swept(void *data, bool dropped)
 static void look_at_trial(struct agent *agent, const struct runtime_node *node, const char *label)
 {
 	const struct instance *instance = instance_find(agent, label + strlen(NODE_TRIAL_LABEL));
+	const char *owner = runtime_node_label(node, NODE_TRIAL_OWNER);
 	struct sweep *job;
 
-	if (instance && instance->busy)
+	if ((instance && instance->busy) || !owner || strcmp(owner, agent->env.state_dir) != 0)
 		return;
 	job = xcalloc(1, sizeof(*job));
 	*job = (struct sweep){ &agent->env, xstrdup(node->id), xstrdup(label) };

@@ -331,7 +331,9 @@ static void on_lock(void *data, bool held, const struct err *err)
 	}
 	log_info("This host leads now.");
 	keep_session(leader);
-	/* What was seen as the leader of earlier says nothing of the time between. */
+	/* What was seen as the leader of earlier says nothing of the time between, nor of a Consul that lost its data.
+	 */
+	leader->see_services = leader->see_hosts = 0;
 	health_memory_free(leader->memory);
 	leader->memory = health_memory_new();
 	watch(leader, "/v1/kv/tepuy/service/?recurse&consistent", on_services, &leader->services_watch);

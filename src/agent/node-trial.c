@@ -49,6 +49,7 @@ static int create(const struct node_job *job, const struct instance_id *id, cons
 		return r;
 	spec.image_ref = image_ref;
 	strv_addf(&labels, "%s=%s%s", RUNTIME_LABEL_INSTANCE, NODE_TRIAL_LABEL, id->text);
+	strv_addf(&labels, "%s=%s", NODE_TRIAL_OWNER, job->env->state_dir);
 	for (size_t i = 0; i < ARRAY_SIZE(idle); i++)
 		strv_add(&argv, idle[i]);
 	return rt->ops->create(rt, &spec, ret_container, err);

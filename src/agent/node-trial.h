@@ -10,6 +10,8 @@
 
 /* What a trial's container says where an instance's says which one it is: never the name of an instance. */
 #define NODE_TRIAL_LABEL "trial:" /* trial:portal/web/1.5 */
+/* Whose it is, by the state directory: another agent with the same runtime has trials of its own. */
+#define NODE_TRIAL_OWNER "tepuy.agent"
 
 /*
  * Renders the templates for job->context and runs the recipe's validations of them. -EBADMSG with their words when one

@@ -59,9 +59,13 @@ cp "$TMP/good.cfg" "$template"
 check "'up' with the good template finds all as it should be" up
 equal "and touches nothing" "$before" "$(containers)"
 
-# What an agent that was killed in the middle leaves.
+# What an agent that was killed in the middle leaves, and what another one is at.
+others=$(docker run --detach --network none --label "tepuy.instance=trial:$SERVICE-other/front/1.9" \
+	--label "tepuy.agent=/elsewhere" --entrypoint sleep \
+	"$(docker inspect -f '{{.Config.Image}}' "$(container front/1)")" 600)
+at_exit docker_rm_quietly "$others"
 left=$(docker run --detach --network none --name "tepuy-trial.$SERVICE.front.1.9" \
-	--label "tepuy.instance=trial:$SERVICE/front/1.9" --entrypoint sleep \
+	--label "tepuy.instance=trial:$SERVICE/front/1.9" --label "tepuy.agent=$STATE" --entrypoint sleep \
 	"$(docker inspect -f '{{.Config.Image}}' "$(container front/1)")" 600)
 at_exit docker_rm_quietly "$left"
 check "a trial that was left over is there" trials
@@ -69,6 +73,7 @@ kill_agent
 run_agent
 check "the agent takes it away" within 20 no_trials
 equal "and nothing else" "$before" "$(containers)"
+check "nor what is another agent's" docker inspect "$others"
 check "down" tepuy down "$SERVICE" --yes
 check "nothing is left" only_nodes
 [ "$failed" -eq 0 ] || log_tail 40
