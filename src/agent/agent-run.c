@@ -397,6 +397,9 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			     instance->container == CONTAINER_RUNNING;
 		if (!instance->mentioned)
 			instance_assign(instance, NULL);
+		/* Gone though it was said: the deletion of an earlier one of this name came after it. */
+		if (instance->mentioned && !instance->explained && instance->reported)
+			instance->report_again = true;
 		if (acks_observe(instance, kvs))
 			proxy_update(instance);
 	}

@@ -63,6 +63,28 @@ enum converge_step converge_next(const struct converge_view *view)
 	return CONVERGE_NOTHING;
 }
 
+const char *converge_state(const struct converge_view *view, bool failed)
+{
+	bool runs = view->container == CONTAINER_RUNNING;
+
+	/* Also of one whose last step failed, as a build that was under way: the leader waits for this answer. */
+	if (view->desired == NODE_STOP && !runs && view->container != CONTAINER_UNKNOWN && !view->registered)
+		return "stopped";
+	if (failed || (view->foreign && view->desired != NODE_STOP))
+		return "failed";
+	if (view->desired == NODE_STOP)
+		return "running";
+	/* Also of one that runs already, as after Consul lost its data. */
+	if (view->desired == NODE_PREPARE)
+		return view->image_ready ? "prepared" : "building";
+	/* Who is told that it runs takes it for one that clients reach: it must have left maintenance. */
+	if (runs && view->proven && view->desired == NODE_RUN && !(view->registered && view->level))
+		return NULL;
+	if (runs)
+		return view->proven ? "running" : "starting";
+	return view->image_ready ? "starting" : "building";
+}
+
 const char *converge_step_name(enum converge_step step)
 {
 	static const char *const names[] = {

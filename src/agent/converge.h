@@ -54,6 +54,11 @@ struct converge_view {
 };
 
 enum converge_step converge_next(const struct converge_view *view);
+/*
+ * What its state key says (docs/state.md), of one that is assigned. `failed`: enough went wrong to say so. NULL: what
+ * it said last holds until the next step is done.
+ */
+const char *converge_state(const struct converge_view *view, bool failed);
 const char *converge_step_name(enum converge_step step); /* "prepare" */
 
 #endif

@@ -439,20 +439,6 @@ static void look_for_obstacles(struct instance *instance, const struct converge_
 		set_obstacle(instance, NULL);
 }
 
-static const char *state_name(const struct instance *instance, const struct converge_view *view)
-{
-	if (instance->failed || (view->foreign && view->desired != NODE_STOP))
-		return "failed";
-	if (view->desired == NODE_STOP)
-		return instance->container == CONTAINER_RUNNING || instance->registered ? "running" : "stopped";
-	/* Also of one that runs already, as after Consul lost its data: the leader waits for this answer. */
-	if (view->desired == NODE_PREPARE)
-		return view->image_ready ? "prepared" : "building";
-	if (view->container == CONTAINER_RUNNING)
-		return instance->proven ? "running" : "starting";
-	return view->image_ready ? "starting" : "building";
-}
-
 /* Nothing is wrong with it any more, as when a link is again as it was before a file was refused. */
 static bool is_well(const struct instance *instance, const struct converge_view *view)
 {
@@ -464,15 +450,16 @@ static bool is_well(const struct instance *instance, const struct converge_view 
 static void report(struct instance *instance, const struct converge_view *view)
 {
 	_cleanup_(freep) char *key = NULL, *text = NULL;
+	const char *state = converge_state(view, instance->failed);
 	_cleanup_json_ json_t *what = NULL;
 
-	if (!instance->assignment)
+	if (!instance->assignment || !state)
 		return;
 	/* What is not known is not told, least of all that it stopped; but why a start must wait is. */
 	if (instance->container == CONTAINER_UNKNOWN && (view->desired == NODE_STOP || !instance->why))
 		return;
-	what = json_pack("{ss ss* ss* sI}", "state", state_name(instance, view), "why", instance->why, "log",
-			 instance->log, "answers", (json_int_t)instance->spec->since);
+	what = json_pack("{ss ss* ss* sI}", "state", state, "why", instance->why, "log", instance->log, "answers",
+			 (json_int_t)instance->spec->since);
 	text = json_canonical(what);
 	if (!instance->reported || strcmp(text, instance->reported))
 		instance->reported_ms = clock_realtime_ms();

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -306,12 +307,67 @@ static void rest_is_what_was_wanted(void **state)
 	}
 }
 
+static const struct {
+	const char *what;
+	struct converge_view view;
+	bool failed;
+	const char *state; /* NULL: nothing is said */
+} states[] = {
+	{ "an image that is being made", { .desired = NODE_PREPARE, .container = CONTAINER_NONE }, false, "building" },
+	{ "one that is there",
+	  { .desired = NODE_PREPARE, .container = CONTAINER_NONE, .image_ready = true },
+	  false,
+	  "prepared" },
+	{ "one that could not be made", { .desired = NODE_PREPARE, .container = CONTAINER_NONE }, true, "failed" },
+	{ "started, not proven",
+	  { .desired = NODE_RUN, .container = CONTAINER_RUNNING, .image_ready = true },
+	  false,
+	  "starting" },
+	{ "it runs as told",
+	  { .desired = NODE_RUN, .container = CONTAINER_RUNNING, .proven = true, .registered = true, .level = true },
+	  false,
+	  "running" },
+	{ "it runs, still in maintenance: clients do not reach it yet",
+	  { .desired = NODE_RUN, .container = CONTAINER_RUNNING, .proven = true, .registered = true },
+	  false,
+	  NULL },
+	{ "it drains", { .desired = NODE_DRAIN, .container = CONTAINER_RUNNING, .proven = true }, false, "running" },
+	{ "stopped, though its last step, a build, failed",
+	  { .desired = NODE_STOP, .container = CONTAINER_NONE },
+	  true,
+	  "stopped" },
+	{ "not stopped while it runs", { .desired = NODE_STOP, .container = CONTAINER_RUNNING }, false, "running" },
+	{ "that it cannot be stopped", { .desired = NODE_STOP, .container = CONTAINER_RUNNING }, true, "failed" },
+	{ "not stopped while it is registered",
+	  { .desired = NODE_STOP, .container = CONTAINER_EXITED, .registered = true },
+	  false,
+	  "running" },
+	{ "not stopped while nobody knows",
+	  { .desired = NODE_STOP, .container = CONTAINER_UNKNOWN },
+	  false,
+	  "running" },
+	{ "of another document",
+	  { .desired = NODE_RUN, .container = CONTAINER_EXITED, .foreign = true, .image_ready = true },
+	  false,
+	  "failed" },
+};
+
+static void each_view_has_its_state(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		const char *said = converge_state(&states[i].view, states[i].failed);
+
+		if (!said != !states[i].state || (said && strcmp(said, states[i].state)))
+			fail_msg("%s: %s", states[i].what, said ? said : "nothing");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_view_has_its_step),
-		cmocka_unit_test(nothing_forbidden_is_ever_done),
-		cmocka_unit_test(every_view_comes_to_rest),
+		cmocka_unit_test(each_view_has_its_step),         cmocka_unit_test(each_view_has_its_state),
+		cmocka_unit_test(nothing_forbidden_is_ever_done), cmocka_unit_test(every_view_comes_to_rest),
 		cmocka_unit_test(rest_is_what_was_wanted),
 	};
 
