@@ -109,12 +109,15 @@ static int add_assignment(struct txn *txn, const struct plan_action *action, con
 	return 0;
 }
 
+/* Acks lie below the hosts of those who wrote them. */
 static void drop_acks(struct txn *txn, const struct plan_action *action)
 {
-	_cleanup_(freep) char *ack = key_of(txn, "ack", action);
+	for (size_t i = 0; i < action->drop_acks.n; i++) {
+		_cleanup_(freep) char *ack = plan_instance_key("ack", action->drop_acks.v[i], txn->service,
+							       action->component, action->n, action->gen);
 
-	if (action->drop_acks)
 		add_op(txn, CONSUL_DELETE_TREE, xasprintf("%s/", ack), NULL, 0, NULL);
+	}
 }
 
 static void add_status(struct txn *txn, const struct plan_action *action)

@@ -6,6 +6,7 @@
 
 #define OPS_STATUS 1
 #define OPS_EVENTS 4 /* always left free, so that a phase's own event has room */
+#define OPS_ACKS 20  /* hosts whose acks go in one transaction; an agent also takes back its own */
 
 static struct plan_action *add(struct work *work, enum plan_action_kind kind)
 {
@@ -140,19 +141,34 @@ bool act_take_over(struct work *work, struct unit *unit, enum plan_desired desir
 	return true;
 }
 
+/* The hosts below which there are acks of it; they come sorted. */
+static struct strv ack_hosts(const struct work *work, const struct unit *unit)
+{
+	const struct plan_ack **acks = NULL;
+	size_t n = lookup_acks(work->lookup, unit->it, &acks);
+	struct strv hosts = { 0 };
+
+	for (size_t i = 0; i < n && hosts.n < OPS_ACKS; i++)
+		if (!hosts.n || strcmp(hosts.v[hosts.n - 1], acks[i]->host))
+			strv_add(&hosts, acks[i]->host);
+	return hosts;
+}
+
 bool act_desire(struct work *work, struct unit *unit, enum plan_desired desired)
 {
 	bool returns = unit->desired == PLAN_DRAIN && desired == PLAN_RUN;
+	_cleanup_strv_ struct strv hosts = returns ? ack_hosts(work, unit) : (struct strv){ 0 };
 	struct plan_action *action;
 
-	if (!room_for(work, unit, returns ? 2 : 1))
+	if (!room_for(work, unit, 1 + hosts.n))
 		return false;
 	if (desired == PLAN_RUN && !returns)
 		unit->proven = false; /* it starts again, and is to be held against its checks again */
 	unit->desired = desired;
 	action = add_desire(work, unit);
 	action->since_ms = work->now_ms > unit->it->since_ms ? work->now_ms : unit->it->since_ms + 1;
-	action->drop_acks = returns;
+	action->drop_acks = hosts;
+	hosts = (struct strv){ 0 };
 	return true;
 }
 
@@ -188,10 +204,13 @@ bool act_restamp(struct work *work, struct unit *unit)
 
 bool act_unassign(struct work *work, struct unit *unit)
 {
-	if (!room_for(work, unit, 2))
+	_cleanup_strv_ struct strv hosts = ack_hosts(work, unit);
+
+	if (!room_for(work, unit, 1 + hosts.n))
 		return false;
 	unit->gone = true;
-	add_unit(work, PLAN_UNASSIGN, unit)->drop_acks = true;
+	add_unit(work, PLAN_UNASSIGN, unit)->drop_acks = hosts;
+	hosts = (struct strv){ 0 };
 	return true;
 }
 

@@ -8,7 +8,7 @@
 
 bool unit_healthy(const struct unit *unit)
 {
-	return unit->it->health == PLAN_PASSING || unit->it->health == PLAN_WARNING;
+	return unit->health == PLAN_PASSING || unit->health == PLAN_WARNING;
 }
 
 bool unit_answers(const struct unit *unit, enum plan_state state)
@@ -21,7 +21,7 @@ int64_t health_for(const struct work *work, const struct unit *unit)
 {
 	int64_t told_ms = since(work, unit->it->since_ms);
 
-	return unit->it->health_ms < told_ms ? unit->it->health_ms : told_ms;
+	return unit->health_ms < told_ms ? unit->health_ms : told_ms;
 }
 
 bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms)
@@ -30,7 +30,7 @@ bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms)
 
 	if (unit->lost || !unit->host)
 		return true;
-	if (!unit->host->alive || (unit->it->health != PLAN_CRITICAL && !unit_answers(unit, PLAN_FAILED)))
+	if (!unit->host->alive || (unit->health != PLAN_CRITICAL && !unit_answers(unit, PLAN_FAILED)))
 		return false;
 	/* What the catalog says of a host that has just come back may be from before. */
 	known_ms = health_for(work, unit);

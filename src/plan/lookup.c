@@ -26,8 +26,9 @@ static int compare_instances(const void *a, const void *b)
 	return d ? d : strcmp(x->host, y->host);
 }
 
+/* Acks lie below their consumer's host: node and generation alone say whom they are about. */
 static int compare_drained(const struct plan_ack *x, const char *service, const char *component, unsigned n,
-			   uint64_t gen, const char *host)
+			   uint64_t gen)
 {
 	int d = strcmp(x->service, service);
 
@@ -37,14 +38,16 @@ static int compare_drained(const struct plan_ack *x, const char *service, const 
 		d = COMPARE(x->n, n);
 	if (!d)
 		d = COMPARE(x->gen, gen);
-	return d ? d : strcmp(x->host, host);
+	return d;
 }
 
 static int compare_acks(const void *a, const void *b)
 {
 	const struct plan_ack *x = *(const struct plan_ack *const *)a, *y = *(const struct plan_ack *const *)b;
-	int d = compare_drained(x, y->service, y->component, y->n, y->gen, y->host);
+	int d = compare_drained(x, y->service, y->component, y->n, y->gen);
 
+	if (!d)
+		d = strcmp(x->host, y->host);
 	return d ? d : strcmp(x->consumer, y->consumer);
 }
 
@@ -167,14 +170,13 @@ size_t lookup_acks(const struct lookup *lookup, const struct plan_instance *inst
 		size_t middle = low + (high - low) / 2;
 
 		if (compare_drained(lookup->acks[middle], instance->service, instance->component, instance->n,
-				    instance->gen, instance->host) < 0)
+				    instance->gen) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	while (low + n < lookup->view->n_acks &&
-	       !compare_drained(lookup->acks[low + n], instance->service, instance->component, instance->n,
-				instance->gen, instance->host))
+	while (low + n < lookup->view->n_acks && !compare_drained(lookup->acks[low + n], instance->service,
+								  instance->component, instance->n, instance->gen))
 		n++;
 	*ret = &lookup->acks[low];
 	return n;

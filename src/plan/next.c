@@ -19,6 +19,25 @@ bool service_exclusive(const struct plan_service *service, const char *name)
 	return (wanted && wanted->exclusive) || (good && good->exclusive) || (!wanted && !good);
 }
 
+/*
+ * Consul's checks of a service stay as they were when its host dies, and go on when only answers do not reach it. What
+ * runs there counts as healthy no longer than it is alive itself.
+ */
+static void judge(struct unit *unit)
+{
+	const struct plan_host *host = unit->host;
+
+	unit->health = unit->it->health;
+	unit->health_ms = unit->it->health_ms;
+	if (!host || !unit_healthy(unit))
+		return;
+	if (!host->alive) {
+		unit->health = PLAN_CRITICAL;
+		unit->health_ms = host->dead_ms;
+	} else if (host->alive_ms < unit->health_ms)
+		unit->health_ms = host->alive_ms;
+}
+
 static void init_unit(struct work *work, struct unit *unit, const struct plan_instance *it)
 {
 	struct place_host *host = lookup_host(work->lookup, it->host);
@@ -26,6 +45,7 @@ static void init_unit(struct work *work, struct unit *unit, const struct plan_in
 
 	*unit =
 	    (struct unit){ .it = it, .host = host ? host->host : NULL, .desired = it->desired, .proven = it->proven };
+	judge(unit);
 	if (!host || !movable)
 		return;
 	unit->lost = host_given_up(work, host->host);

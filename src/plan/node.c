@@ -49,6 +49,9 @@ static bool others_work(struct work *work, const struct group *group, const stru
 
 static bool may_start(struct work *work, struct group *group, const struct node *node, enum roll_mode mode)
 {
+	/* Nobody can say what else still runs there when it returns. */
+	if (node->current->lost)
+		return false;
 	if (group->want->exclusive ? !node_alone(node, node->current)
 				   : component_stop_first(group->want) && others_live(node))
 		return false;

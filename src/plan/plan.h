@@ -94,7 +94,8 @@ struct plan_instance {
 
 /* A consumer's word that it took a draining instance out. */
 struct plan_ack {
-	char *host, *service, *component; /* the draining instance */
+	char *host;                /* of the consumer, which need not be that of the draining instance */
+	char *service, *component; /* the draining instance */
 	unsigned n;
 	uint64_t gen;
 	char *consumer; /* "front.1.5" */
@@ -220,8 +221,9 @@ struct plan_action {
 	enum plan_desired desired;
 	int64_t since_ms;
 	bool proven;
-	bool found;     /* ASSIGN: as the agent found it, with the body and checks of its `found` key; revision is 0 */
-	bool drop_acks; /* DESIRE, UNASSIGN: delete the acks of this instance in the same transaction (delete-tree) */
+	bool found; /* ASSIGN: as the agent found it, with the body and checks of its `found` key; revision is 0 */
+	/* DESIRE, UNASSIGN: below which hosts acks of this instance are to be deleted in the same transaction */
+	struct strv drop_acks;
 	struct plan_status status; /* STATUS: the whole new value */
 	char *event, *text;        /* EVENT: a kind for programs ("rollback") and a sentence for people */
 };

@@ -142,6 +142,7 @@ static void action_release(struct plan_action *action)
 	free(action->fingerprint);
 	free(action->event);
 	free(action->text);
+	strv_release(&action->drop_acks);
 	plan_status_release(&action->status);
 }
 

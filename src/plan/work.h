@@ -42,6 +42,9 @@ size_t lookup_acks(const struct lookup *lookup, const struct plan_instance *inst
 struct unit {
 	const struct plan_instance *it;
 	const struct plan_host *host; /* NULL: taken away from the cluster */
+	/* What the catalog says of it, but that nothing on a host that does not answer is healthy. */
+	enum plan_health health;
+	int64_t health_ms;
 	enum plan_desired desired;
 	bool proven;
 	bool lost;      /* on a host that is dead for so long that its nodes are given up there */

@@ -1,368 +1,453 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Hosts, their agents and containers: each step takes time, and may be cut short. */
+/*
+ * The agents: converge_next decides, this is what its steps do, what the agent hears and what it says. As in
+ * src/agent/instance.c, without templates and diagnosis.
+ */
 #include "sim.h"
 
-#include <stdio.h>
 #include <string.h>
 
-static bool connected(const struct world *w, int host)
+#include "model/node.h"
+
+#define STEADY_MS 10000
+#define ENDS_THAT_FAIL 3
+
+void look_soon(struct world *w, int slot, int64_t most_ms)
 {
-	return w->hosts[host].up && w->hosts[host].agent_up && !w->hosts[host].cut && !w->consul_down;
+	sooner(&w->actual[slot].look_at, w->now + between(w, 1, most_ms));
 }
 
-bool truly_healthy(const struct world *w, int slot)
+/* --- hearing --- */
+
+static void forgive(struct actual *a)
+{
+	a->mind.failures = 0;
+	a->mind.retry_ms = 0;
+	a->mind.failed = false;
+}
+
+static bool nothing_left(const struct world *w, int slot)
 {
 	const struct actual *a = &w->actual[slot];
+	const struct record *r = &w->kv.records[slot];
 
-	return a->used && a->container == CONTAINER_RUNNING && w->hosts[w->kv.records[slot].host].up &&
-	       w->now >= a->healthy_at && w->now >= a->sick_until && w->now >= a->crashed_until;
+	return !r->assigned && !r->has_state && !r->listed && !a->saying && !a->deleting && !a->registered &&
+	       !a->busy && a->container == CONTAINER_NONE && !a->mind.has_state;
 }
 
-/* Clients can reach it and get answers. */
-bool truly_serves(const struct world *w, int slot)
+static void hear_instance(struct world *w, const struct kv *kv, int slot, bool was_away)
 {
-	return truly_healthy(w, slot) && w->actual[slot].registered && !w->actual[slot].maintenance &&
-	       w->kv.records[slot].desired == PLAN_RUN && w->kv.records[slot].assigned;
+	struct actual *a = &w->actual[slot];
+	int at = find_uid(kv, w->kv.records[slot].uid, slot);
+	const struct record *r = at < 0 ? NULL : &kv->records[at];
+	bool assigned = r && r->assigned;
+
+	if (assigned ? !a->heard.assigned || a->heard.since_ms != r->since_ms || a->heard.checks != r->checks
+		     : a->heard.assigned)
+		forgive(a);
+	a->heard.assigned = assigned;
+	a->heard.explained = r && r->has_state;
+	a->mind.has_state |= a->heard.explained;
+	if (assigned) {
+		a->heard.desired = r->desired;
+		a->heard.since_ms = r->since_ms;
+		a->heard.checks = r->checks;
+	}
+	if (r && r->has_state && !a->reported) {
+		a->reported = true;
+		a->state = r->state;
+		a->answers_ms = r->answers_ms;
+	} else if (a->reported && assigned && (was_away || !r->has_state)) {
+		a->saying = true; /* Consul may have forgotten it, or an earlier deletion came after it */
+		sooner(&a->say_at, w->now + between(w, 1, 200));
+	}
+	look_soon(w, slot, 20);
 }
 
-void notice(struct world *w, int slot, int64_t most_ms)
+/* Answers come late, twice, or, from a server that is behind, from before the last one. */
+void hear(struct world *w, int host)
 {
-	int64_t at = w->now + between(w, 1, most_ms);
+	struct host *h = &w->hosts[host];
+	unsigned newest = w->n_snapshots - 1, at = newest;
+	bool was_away = h->away;
 
-	if (w->actual[slot].notice_at > at)
-		w->actual[slot].notice_at = at;
-}
-
-void notice_host(struct world *w, int host)
-{
+	h->hear_at = NEVER;
+	if (!h->agent_up || !hears(w, host) || !w->n_snapshots)
+		return;
+	if (!w->calm)
+		at = old_snapshot(w, newest, 6);
+	if (at < h->heard_of && !chance(w, 20))
+		at = newest;
+	if (at < h->heard_of) {
+		trace(w, "  agent %s hears what it heard before", host_names[host]);
+		w->n_stale++;
+		h->misled_at = w->now;
+		excuse_host(w, host);
+	}
+	if (at != newest || (!w->calm && chance(w, 15)))
+		h->hear_at = w->now + between(w, 5, 2000);
+	h->heard_of = at;
+	h->away = false;
+	h->known = true;
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (w->actual[i].used && w->kv.records[i].host == host)
-			notice(w, i, 50);
+			hear_instance(w, &w->snapshots[at % SNAPSHOTS], i, was_away);
 }
 
-static void write_state(struct world *w, int slot, enum plan_state state, int64_t answers_ms)
+/* --- saying --- */
+
+static void say(struct world *w, int slot)
 {
-	struct record *r = &w->kv.records[slot];
-
-	trace(w, "  agent %s: %s/%u.%llu is %s", host_names[r->host], component_names[r->component], r->n,
-	      (unsigned long long)r->gen, plan_state_name(state));
-	r->has_state = true;
-	r->state = state;
-	r->answers_ms = answers_ms;
-	touch(w);
-	for (int i = 0; state == PLAN_RUNNING && i < w->kv.n_records; i++)
-		if (w->actual[i].used && w->kv.records[i].desired == PLAN_DRAIN &&
-		    uses(r->component, w->kv.records[i].component))
-			w->actual[i].ack_at = w->now + between(w, 10, 500);
-}
-
-static void publish_soon(struct world *w, int slot)
-{
-	int64_t at = w->now + between(w, 1, 300);
-
-	if (w->actual[slot].publish_at > at)
-		w->actual[slot].publish_at = at;
-}
-
-static void begin_step(struct world *w, int slot)
-{
-	struct record *r = &w->kv.records[slot];
 	struct actual *a = &w->actual[slot];
-	bool must_build = !a->image && r->assigned && r->desired != PLAN_STOP;
-	bool slow = chance(w, 30);
+	struct record *r = &w->kv.records[slot];
 
-	a->busy = true;
-	a->removing = !r->assigned;
-	a->doing = r->desired;
-	a->doing_since_ms = r->since_ms;
-	a->done_at =
-	    w->now + between(w, 5, 600) + (must_build ? between(w, 100, 20000) : 0) + (slow ? between(w, 0, 15000) : 0);
-	if (a->removing || r->desired == PLAN_STOP) {
-		a->registered = false;
-		publish_soon(w, slot);
+	a->say_at = NEVER;
+	if (!is_heard(w, r->host))
+		return; /* and is sent when it is connected again */
+	if (a->deleting) {
+		a->deleting = false;
+		r->has_state = false;
+	} else if (a->saying) {
+		trace(w, "  agent: %s is %s", instance_name(r), plan_state_name(a->state));
+		/* An answer that is not heard is sent again. */
+		a->saying = w->hosts[r->host].deaf;
+		r->has_state = true;
+		r->state = a->state;
+		r->answers_ms = a->answers_ms;
 	}
-	if (r->assigned && must_build)
-		write_state(w, slot, PLAN_BUILDING, r->since_ms);
-	else if (r->assigned && r->desired == PLAN_RUN && a->container != CONTAINER_RUNNING && chance(w, 2))
-		write_state(w, slot, PLAN_STARTING, r->since_ms);
+	touch_host(w, r->host);
 }
+
+static void report(struct world *w, int slot, const struct converge_view *view)
+{
+	struct actual *a = &w->actual[slot];
+	const char *name = converge_state(view, a->mind.failed);
+	enum plan_state state = PLAN_NONE;
+
+	if (!name || !a->heard.assigned || (a->mind.container == CONTAINER_UNKNOWN && a->heard.desired == PLAN_STOP))
+		return;
+	plan_state_parse(name, &state);
+	if (a->reported && a->state == state && a->answers_ms == a->heard.since_ms)
+		return;
+	a->reported = a->saying = a->mind.has_state = true;
+	a->deleting = false;
+	a->state = state;
+	a->answers_ms = a->heard.since_ms;
+	sooner(&a->say_at, w->now + (chance(w, 20) ? between(w, 100, 4000) : between(w, 1, 50)));
+}
+
+/* --- steps --- */
 
 static enum nature nature_of(const struct world *w, int slot)
 {
-	return w->nature[w->kv.records[slot].component][w->kv.records[slot].version];
+	const struct record *r = &w->kv.records[slot];
+
+	return w->services[r->service].nature[r->component][r->version];
 }
 
-static void start_container(struct world *w, int slot)
+static int64_t duration(struct world *w, int slot)
 {
-	struct actual *a = &w->actual[slot];
+	const struct actual *a = &w->actual[slot];
+	int64_t slow = chance(w, 30) ? between(w, 0, 15000) : 0;
 
-	if (a->container == CONTAINER_RUNNING)
-		return;
-	a->container = CONTAINER_RUNNING;
-	a->healthy_at = nature_of(w, slot) == NEVER_HEALTHY ? NEVER
-			: nature_of(w, slot) == SLOW        ? w->now + between(w, 5000, 15000)
-							    : w->now + between(w, 50, 3000);
-}
-
-/* What the step does to the host. Returns the state to write. */
-static enum plan_state effect(struct world *w, int slot)
-{
-	struct actual *a = &w->actual[slot];
-
-	if (a->removing) {
-		a->container = NO_CONTAINER;
-		return PLAN_NONE;
+	switch (a->doing) {
+	case CONVERGE_PREPARE:
+		return a->stored ? between(w, 1, 100) : between(w, 100, 20000) + slow;
+	case CONVERGE_LAUNCH:
+	case CONVERGE_STOP:
+		return between(w, 5, 600) + slow;
+	case CONVERGE_PROBE:
+		return between(w, 5, truly_healthy(w, slot) ? 50 : 2000);
+	case CONVERGE_REMOVE:
+		return between(w, 5, 300) + slow;
+	default:
+		return between(w, 1, 30);
 	}
-	if (a->doing == PLAN_STOP) {
+}
+
+static void launch(struct world *w, int slot)
+{
+	struct actual *a = &w->actual[slot];
+	enum nature nature = nature_of(w, slot);
+
+	memset(a->route, 0, sizeof(a->route));
+	a->routed = false;
+	a->container = nature == START_FAILS ? CONTAINER_EXITED : CONTAINER_RUNNING;
+	a->healthy_at = nature == NEVER_HEALTHY ? NEVER
+			: nature == SLOW        ? w->now + between(w, 5000, 15000)
+						: w->now + between(w, 50, 3000);
+	publish_soon(w, slot, 300);
+}
+
+/* The kernel gives a port to one only. That is counted on only after an agent was told of long ago. */
+static bool port_is_taken(const struct world *w, int slot)
+{
+	const struct record *r = &w->kv.records[slot];
+
+	for (int i = 0; w->hosts[r->host].misled_at && i < w->kv.n_records; i++) {
+		const struct record *o = &w->kv.records[i];
+
+		if (i != slot && w->actual[i].used && w->services[r->service].fixed_ports[r->component] &&
+		    o->service == r->service && o->component == r->component && o->host == r->host &&
+		    w->actual[i].container == CONTAINER_RUNNING)
+			return true;
+	}
+	return false;
+}
+
+/* What a step does to the host; false when it failed, with or without having done it. */
+static bool effect(struct world *w, int slot)
+{
+	struct actual *a = &w->actual[slot];
+	bool hiccup = !w->calm && w->n_faults && chance(w, 40);
+
+	switch (a->doing) {
+	case CONVERGE_PREPARE:
+		if (nature_of(w, slot) == BUILD_FAILS)
+			return false;
+		if (!a->stored && (hiccup || w->hosts[w->kv.records[slot].host].lonely)) /* no peer, a full disk */
+			return false;
+		a->stored = true;
+		return true;
+	case CONVERGE_LAUNCH:
+		if ((hiccup && chance(w, 2)) || port_is_taken(w, slot))
+			return false;
+		if (a->container != CONTAINER_RUNNING)
+			launch(w, slot);
+		return !hiccup;
+	case CONVERGE_PROBE:
+	case CONVERGE_REGISTER:
+		a->registered = true;
+		a->maintenance = a->doing_for == PLAN_DRAIN;
+		a->checks = a->heard.checks;
+		break;
+	case CONVERGE_DEREGISTER:
+		a->registered = a->maintenance = false;
+		break;
+	case CONVERGE_STOP:
+		if (hiccup && chance(w, 2))
+			return false;
 		if (a->container == CONTAINER_RUNNING)
-			a->container = CONTAINER_STOPPED;
-		return PLAN_STOPPED;
+			a->container = CONTAINER_EXITED;
+		break;
+	case CONVERGE_REMOVE:
+		if (hiccup && chance(w, 2))
+			return false;
+		a->container = CONTAINER_NONE;
+		break;
+	default:
+		return true;
 	}
-	if (!a->image && !w->calm && w->n_faults && chance(w, 40)) /* a full disk */
-		return PLAN_FAILED;
-	if (nature_of(w, slot) == BUILD_FAILS)
-		return PLAN_FAILED;
-	a->image = true;
-	if (a->doing == PLAN_PREPARE)
-		return PLAN_PREPARED;
-	if (nature_of(w, slot) == START_FAILS)
-		return PLAN_FAILED;
-	start_container(w, slot);
-	a->registered = true;
-	a->maintenance = a->doing == PLAN_DRAIN;
-	publish_soon(w, slot);
-	return PLAN_RUNNING;
+	publish_soon(w, slot, 300);
+	return !hiccup || a->doing == CONVERGE_PROBE || a->doing == CONVERGE_REGISTER ||
+	       a->doing == CONVERGE_DEREGISTER;
 }
 
-static void forget(struct world *w, int slot)
+static void back_off(struct world *w, struct actual *a, int64_t first_ms)
 {
-	struct record *r = &w->kv.records[slot];
+	int64_t wait = first_ms;
 
-	trace(w, "  agent %s: %s/%u.%llu is gone", host_names[r->host], component_names[r->component], r->n,
-	      (unsigned long long)r->gen);
-	for (int i = 0; i < ACKS_MAX; i++)
-		if (w->kv.acks[i].used && w->kv.acks[i].slot == slot)
-			w->kv.acks[i].used = false;
-	*r = (struct record){ 0 };
-	w->actual[slot] = (struct actual){ 0 };
-	while (w->kv.n_records && !w->actual[w->kv.n_records - 1].used)
-		w->kv.n_records--;
-	touch(w);
+	for (unsigned i = 1; i < a->mind.failures && wait < 30000; i++)
+		wait *= 2;
+	a->mind.retry_ms = w->now + (wait > 30000 ? 30000 : wait);
+}
+
+static void died(struct world *w, struct actual *a)
+{
+	a->mind.container = CONTAINER_EXITED;
+	a->mind.proven = false;
+	if (w->now - a->mind.launched_ms > STEADY_MS)
+		a->mind.failures = 0;
+	if (a->mind.failures++)
+		back_off(w, a, 1000);
+	a->mind.failed = a->mind.failures >= ENDS_THAT_FAIL;
+}
+
+static void succeeded(struct world *w, int slot)
+{
+	struct actual *a = &w->actual[slot];
+	unsigned failures = a->mind.failures;
+
+	switch (a->doing) {
+	case CONVERGE_PREPARE:
+		a->mind.image = true;
+		break;
+	case CONVERGE_LAUNCH:
+		a->mind.container = CONTAINER_RUNNING;
+		a->mind.launched_ms = w->now;
+		sooner(&w->hosts[w->kv.records[slot].host].links_at, w->now + 1);
+		a->mind.proven = false;
+		return; /* a launch that ends at once is no success */
+	case CONVERGE_PROBE:
+	case CONVERGE_REGISTER:
+		a->mind.proven = a->mind.container == CONTAINER_RUNNING;
+		break;
+	case CONVERGE_STOP:
+		a->mind.container = CONTAINER_EXITED;
+		a->mind.proven = false;
+		break;
+	case CONVERGE_REMOVE:
+		a->mind.container = CONTAINER_NONE;
+		break;
+	default:
+		break;
+	}
+	forgive(a);
+	if (a->mind.container == CONTAINER_RUNNING && w->now - a->mind.launched_ms < STEADY_MS)
+		a->mind.failures = failures;
+}
+
+static void failed(struct world *w, int slot)
+{
+	struct actual *a = &w->actual[slot];
+
+	if (a->doing == CONVERGE_PREPARE && !a->heard.assigned) {
+		forgive(a);
+		return;
+	}
+	a->mind.failures++;
+	a->mind.failed = a->doing == CONVERGE_PREPARE || a->mind.failures >= ENDS_THAT_FAIL;
+	back_off(w, a, 1000);
+	if (a->doing == CONVERGE_LAUNCH || a->doing == CONVERGE_STOP || a->doing == CONVERGE_REMOVE)
+		a->mind.container = CONTAINER_UNKNOWN; /* nobody may take it for stopped before the runtime said so */
 }
 
 static void finish_step(struct world *w, int slot)
 {
 	struct actual *a = &w->actual[slot];
-	bool removing = a->removing;
-	enum plan_state state = effect(w, slot);
+	bool done = effect(w, slot);
 
 	a->busy = false;
-	if (removing && !w->kv.records[slot].assigned) {
-		forget(w, slot);
-		return;
-	}
-	if (!connected(w, w->kv.records[slot].host)) {
-		notice(w, slot, 2000); /* the word is sent when Consul is back */
-		return;
-	}
-	write_state(w, slot, state, a->doing_since_ms);
-	notice(w, slot, 50);
+	if (!w->hosts[w->kv.records[slot].host].agent_up)
+		return; /* nobody is there to take it up */
+	if (done)
+		succeeded(w, slot);
+	else
+		failed(w, slot);
+	a->doing = CONVERGE_NOTHING;
+	look_soon(w, slot, 5);
 }
 
-static bool has_work(const struct world *w, int slot)
+/* Another instance of this node runs here with its volume. */
+static bool volumes_held(const struct world *w, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
-	const struct actual *a = &w->actual[slot];
-	bool runs = r->desired == PLAN_RUN || r->desired == PLAN_DRAIN;
 
-	if (!r->assigned || !r->has_state || r->answers_ms != r->since_ms)
-		return true;
-	if (r->state == PLAN_BUILDING || r->state == PLAN_STARTING)
-		return true;
-	if (r->state == PLAN_FAILED)
-		return false;
-	return runs && (a->container != CONTAINER_RUNNING || !a->registered);
+	for (int i = 0; w->services[r->service].exclusive[r->component] && i < w->kv.n_records; i++) {
+		const struct record *o = &w->kv.records[i];
+		const struct actual *a = &w->actual[i];
+
+		if (i != slot && a->used && o->service == r->service && o->component == r->component && o->n == r->n &&
+		    o->host == r->host &&
+		    (a->mind.container == CONTAINER_RUNNING || (a->busy && a->doing == CONVERGE_LAUNCH)))
+			return true;
+	}
+	return false;
+}
+
+static struct converge_view view_of(const struct world *w, int slot)
+{
+	const struct actual *a = &w->actual[slot];
+	static const enum node_desired desired[] = { NODE_PREPARE, NODE_RUN, NODE_DRAIN, NODE_STOP };
+
+	return (struct converge_view){
+		.assigned = a->heard.assigned,
+		.explained = a->heard.explained,
+		.desired = desired[a->heard.desired],
+		.container = a->mind.container,
+		.image_ready = a->mind.image,
+		.volumes_held = volumes_held(w, slot),
+		.links_known = true,
+		.registered = a->registered,
+		.level =
+		    a->registered && a->maintenance == (a->heard.desired == PLAN_DRAIN) && a->checks == a->heard.checks,
+		.proven = a->mind.proven,
+		.configured = true,
+		.has_state = a->mind.has_state,
+		.retry_ms = a->mind.retry_ms,
+		.now_ms = w->now,
+	};
+}
+
+/* What the runtime and the local catalog say, where the agent does not know it yet. */
+static void observe(struct world *w, int slot)
+{
+	struct actual *a = &w->actual[slot];
+
+	if (a->mind.container == CONTAINER_RUNNING && a->container != CONTAINER_RUNNING) {
+		died(w, a);
+		a->mind.container = a->container;
+	} else if (a->mind.container == CONTAINER_UNKNOWN) {
+		a->mind.container = a->container;
+		a->mind.proven = a->container == CONTAINER_RUNNING && a->registered;
+		sooner(&w->hosts[w->kv.records[slot].host].links_at, w->now + 1);
+	} else if (!a->heard.assigned && !a->busy)
+		a->mind.container = a->container;
+}
+
+static void begin_step(struct world *w, int slot, enum converge_step step)
+{
+	struct actual *a = &w->actual[slot];
+
+	if (step == CONVERGE_REMOVE)
+		check_remove(w, slot);
+	a->busy = true;
+	a->doing = step;
+	a->doing_for = a->heard.desired;
+	a->done_at = w->now + duration(w, slot);
 }
 
 static void look(struct world *w, int slot)
 {
 	struct actual *a = &w->actual[slot];
-	int host = w->kv.records[slot].host;
+	const struct host *h = &w->hosts[w->kv.records[slot].host];
+	struct converge_view view;
+	enum converge_step step;
 
-	a->notice_at = NEVER;
-	if (!w->hosts[host].up || !w->hosts[host].agent_up || a->busy)
+	a->look_at = NEVER;
+	if (nothing_left(w, slot)) {
+		forget_slot(w, slot);
 		return;
-	if (!connected(w, host)) {
-		notice(w, slot, 3000);
+	}
+	if (!h->up || !h->agent_up || !h->known || !h->listed || a->busy)
+		return;
+	observe(w, slot);
+	view = view_of(w, slot);
+	step = converge_next(&view);
+	if (step == CONVERGE_FORGET) {
+		a->mind.has_state = a->reported = a->saying = false;
+		a->deleting = true;
+		a->say_at = w->now + between(w, 1, 50);
 		return;
 	}
-	if (has_work(w, slot))
-		begin_step(w, slot);
+	report(w, slot, &view);
+	if (step != CONVERGE_NOTHING)
+		begin_step(w, slot, step);
+	else if (a->mind.retry_ms > w->now)
+		sooner(&a->look_at, a->mind.retry_ms);
 }
 
-static enum plan_health health_now(const struct world *w, int slot)
+static void list(struct world *w, int host)
 {
-	const struct actual *a = &w->actual[slot];
-
-	if (!a->registered)
-		return PLAN_UNKNOWN;
-	if (!w->kv.host_alive[w->kv.records[slot].host] || !truly_healthy(w, slot))
-		return PLAN_CRITICAL;
-	return a->maintenance ? PLAN_MAINTENANCE : PLAN_PASSING;
+	w->hosts[host].listed_at = NEVER;
+	w->hosts[host].listed = true;
+	for (int i = 0; i < w->kv.n_records; i++)
+		if (w->actual[i].used && w->kv.records[i].host == host)
+			look_soon(w, i, 20);
 }
 
-static bool is_healthy(enum plan_health health)
-{
-	return health == PLAN_PASSING || health == PLAN_WARNING;
-}
-
-/* The next moment at which its health may change by itself. */
-static int64_t next_change(const struct world *w, int slot)
-{
-	const struct actual *a = &w->actual[slot];
-	int64_t next = NEVER;
-	int64_t times[] = { a->healthy_at, a->sick_until, a->crashed_until };
-
-	for (int i = 0; i < 3; i++)
-		if (times[i] > w->now && times[i] < next)
-			next = times[i];
-	return next;
-}
-
-static void publish(struct world *w, int slot)
-{
-	struct record *r = &w->kv.records[slot];
-	enum plan_health health = health_now(w, slot);
-
-	w->actual[slot].publish_at = next_change(w, slot);
-	if (r->health == health)
-		return;
-	if (is_healthy(r->health) != is_healthy(health))
-		r->health_at = w->now;
-	r->health = health;
-	if (health == PLAN_MAINTENANCE)
-		w->actual[slot].ack_at = w->now + between(w, 10, 500);
-	trace(w, "  catalog: %s/%u.%llu is %s", component_names[r->component], r->n, (unsigned long long)r->gen,
-	      plan_health_name(health));
-	touch(w);
-}
-
-static struct ack *find_ack(struct world *w, int slot, const char *consumer)
-{
-	struct ack *unused = NULL;
-
-	for (int i = 0; i < ACKS_MAX; i++) {
-		struct ack *ack = &w->kv.acks[i];
-
-		if (ack->used && ack->slot == slot && !strcmp(ack->consumer, consumer))
-			return ack;
-		if (!ack->used && !unused)
-			unused = ack;
-	}
-	return unused;
-}
-
-/* Returns whether there is more to say later. */
-static bool write_ack(struct world *w, int slot, int consumer)
-{
-	const struct record *c = &w->kv.records[consumer], *r = &w->kv.records[slot];
-	struct ack *ack;
-	char name[24];
-
-	snprintf(name, sizeof(name), "%s.%u.%llu", component_names[c->component], c->n, (unsigned long long)c->gen);
-	ack = find_ack(w, slot, name);
-	if (!ack || (ack->used && ack->since_ms == r->since_ms && !ack->sessions))
-		return false;
-	if (chance(w, 2))
-		return true;
-	if (!ack->used || ack->since_ms != r->since_ms)
-		*ack = (struct ack){ .used = true,
-				     .slot = slot,
-				     .gen = r->gen,
-				     .since_ms = r->since_ms,
-				     .sessions = (unsigned)random_to(w, 3) };
-	else if (!chance(w, 8)) /* else a long download */
-		ack->sessions = 0;
-	memcpy(ack->consumer, name, sizeof(name));
-	touch(w);
-	return ack->sessions;
-}
-
-/* The agents of its consumers see it in maintenance, take it out, and say so. */
-static void consumers_look(struct world *w, int slot)
-{
-	struct record *r = &w->kv.records[slot];
-	bool more = false;
-
-	w->actual[slot].ack_at = NEVER;
-	if (!r->assigned || r->desired != PLAN_DRAIN || r->health != PLAN_MAINTENANCE)
-		return;
-	for (int i = 0; i < w->kv.n_records; i++) {
-		const struct record *c = &w->kv.records[i];
-
-		if (w->actual[i].used && c->state == PLAN_RUNNING && uses(c->component, r->component))
-			more |= !connected(w, c->host) || write_ack(w, slot, i);
-	}
-	if (more)
-		w->actual[slot].ack_at = w->now + between(w, 10, 2000);
-}
-
-static void host_sees(struct world *w, int i)
-{
-	struct host *h = &w->hosts[i];
-
-	if (w->now >= h->up_at) {
-		trace(w, "host %s is up again", host_names[i]);
-		h->up = h->agent_up = true;
-		h->up_at = NEVER;
-		h->seen_at = w->now + between(w, 500, 5000);
-		notice_host(w, i);
-	}
-	if (w->now >= h->agent_at) {
-		h->agent_up = true;
-		h->agent_at = NEVER;
-		notice_host(w, i);
-	}
-	if (w->now >= h->joined_at) {
-		trace(w, "host %s is reachable again", host_names[i]);
-		h->cut = false;
-		h->joined_at = NEVER;
-		h->seen_at = w->now + between(w, 500, 5000);
-		notice_host(w, i);
-	}
-	if (w->now < h->seen_at)
-		return;
-	h->seen_at = NEVER;
-	if (w->kv.host_alive[i] != (h->up && !h->cut))
-		w->kv.host_seen_at[i] = w->now;
-	w->kv.host_alive[i] = h->up && !h->cut;
-	trace(w, "  catalog: host %s is %s", host_names[i], w->kv.host_alive[i] ? "alive" : "dead");
-	for (int j = 0; j < w->kv.n_records; j++)
-		if (w->actual[j].used && w->kv.records[j].host == i)
-			publish_soon(w, j);
-	touch(w);
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-int64_t agents_next(struct world *w)
+int64_t agents_next(const struct world *w)
 {
 	int64_t next = NEVER;
 
-	for (int i = 0; i < w->n_hosts; i++)
-		next = least(next, least(least(w->hosts[i].up_at, w->hosts[i].agent_at),
-					 least(w->hosts[i].joined_at, w->hosts[i].seen_at)));
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct actual *a = &w->actual[i];
 
 		if (!a->used)
 			continue;
-		next = least(next, least(a->notice_at, least(a->publish_at, a->ack_at)));
+		next = least(next, least(a->look_at, a->say_at));
 		if (a->busy)
-			next = least(next, a->done_at);
+			sooner(&next, a->done_at);
 	}
 	return next;
 }
@@ -370,17 +455,16 @@ int64_t agents_next(struct world *w)
 void agents_step(struct world *w)
 {
 	for (int i = 0; i < w->n_hosts; i++)
-		host_sees(w, i);
+		if (w->now >= w->hosts[i].listed_at)
+			list(w, i);
 	for (int i = 0; i < w->kv.n_records; i++) {
 		struct actual *a = &w->actual[i];
 
 		if (a->used && a->busy && w->now >= a->done_at)
 			finish_step(w, i);
-		if (a->used && w->now >= a->notice_at)
+		if (a->used && w->now >= a->say_at)
+			say(w, i);
+		if (a->used && w->now >= a->look_at)
 			look(w, i);
-		if (a->used && w->now >= a->publish_at)
-			publish(w, i);
-		if (a->used && w->now >= a->ack_at)
-			consumers_look(w, i);
 	}
 }

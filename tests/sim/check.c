@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What must hold after every event, at every action, and when all is quiet. Judged by what is true, not by the view. */
+/* What must hold after every event and at every action. Judged by what is true, not by the view. */
 #include "sim.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* So long after Consul has it, a leader and an agent that are connected have acted by it. */
+#define KNOWN_MS 12000
+#define FIRM_MS 9000
 
 static bool is_running(const struct world *w, int slot)
 {
@@ -11,67 +15,59 @@ static bool is_running(const struct world *w, int slot)
 	       w->hosts[w->kv.records[slot].host].up;
 }
 
+bool host_is_well(const struct world *w, int host)
+{
+	const struct host *h = &w->hosts[host];
+
+	return h->up && !h->deaf && !h->mute && !h->away && w->kv.host_alive[host];
+}
+
 /* Two containers that must not run at once: same volume, or same port of the same host. */
 static bool collide(const struct world *w, int a, int b)
 {
 	const struct record *x = &w->kv.records[a], *y = &w->kv.records[b];
+	const struct service *s = &w->services[x->service];
 
-	if (x->component != y->component)
+	if (x->service != y->service || x->component != y->component)
 		return false;
-	return (w->exclusive[x->component] && x->n == y->n) || (w->fixed_ports[x->component] && x->host == y->host);
+	return (s->exclusive[x->component] && x->n == y->n) || (s->fixed_ports[x->component] && x->host == y->host);
 }
 
 static void check_writers(struct world *w)
 {
 	for (int i = 0; i < w->kv.n_records; i++) {
-		int component = w->kv.records[i].component;
+		const struct record *r = &w->kv.records[i];
+		const struct service *s = &w->services[r->service];
 
-		if (!is_running(w, i) || !(w->exclusive[component] || w->fixed_ports[component]))
+		if (!(s->exclusive[r->component] || s->fixed_ports[r->component]) || !is_running(w, i))
 			continue;
 		for (int j = i + 1; j < w->kv.n_records; j++)
-			if (is_running(w, j) && collide(w, i, j))
-				fail(w, "%s/%u runs twice: .%llu and .%llu", component_names[component],
-				     w->kv.records[i].n, (unsigned long long)w->kv.records[i].gen,
-				     (unsigned long long)w->kv.records[j].gen);
+			if (collide(w, i, j) && is_running(w, j))
+				fail(w, "%s and %s run at once", instance_name(r), instance_name(&w->kv.records[j]));
 	}
 }
 
-const struct out *out_of(const struct world *w, int component, unsigned n)
-{
-	const struct out *whole = NULL;
-
-	for (int i = 0; i < COMPONENTS; i++) {
-		const struct out *out = &w->kv.outs[i];
-
-		if (!out->used || out->component != component)
-			continue;
-		if (out->n == n)
-			return out;
-		if (!out->n)
-			whole = out;
-	}
-	return whole;
-}
-
-static bool host_is_well(const struct world *w, int host)
-{
-	return w->hosts[host].up && !w->hosts[host].cut && w->kv.host_alive[host];
-}
-
-/* `firm`: and nothing that its agent has begun is about to change that. */
-static void note_serving(struct world *w, bool serving[COMPONENTS][NODES_MAX + 1], bool firm[COMPONENTS][NODES_MAX + 1])
+/* `firm`: for so long that late answers tell of it too, and nothing that its agent has begun or was told before is
+ * about to change that. */
+static void note_serving(struct world *w, bool serving[SERVICES][COMPONENTS][NODES_MAX + 1],
+			 bool firm[SERVICES][COMPONENTS][NODES_MAX + 1])
 {
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
+		struct actual *a = &w->actual[i];
 
-		if (!w->actual[i].used)
+		if (!a->used)
 			continue;
 		if (truly_serves(w, i)) {
-			serving[r->component][r->n] = true;
-			firm[r->component][r->n] |= !w->actual[i].busy;
-		} else if (!host_is_well(w, r->host)) {
-			w->nodes[r->component][r->n].excused = true;
+			sooner(&a->serves_since, w->now);
+			serving[r->service][r->component][r->n] = true;
+			firm[r->service][r->component][r->n] |=
+			    !a->busy && a->heard.since_ms == r->since_ms && w->now - a->serves_since >= FIRM_MS;
+			continue;
 		}
+		a->serves_since = NEVER;
+		if (!host_is_well(w, r->host))
+			w->services[r->service].nodes[r->component][r->n].excused = true;
 	}
 }
 
@@ -83,265 +79,245 @@ static unsigned nodes_in(const struct sim_spec *spec, int component)
 }
 
 /* How many nodes of the component every spec that matters now wants: these are to be kept. */
-static unsigned kept_nodes(struct world *w, int component)
+static unsigned kept_nodes(struct world *w, int service, int component)
 {
-	unsigned kept = nodes_in(&w->specs[w->kv.spec], component);
-	unsigned in_work = nodes_in(spec_in_work(w), component);
-	unsigned good = w->kv.good ? nodes_in(spec_of_revision(w, w->kv.good), component) : kept;
+	unsigned kept = nodes_in(spec_wanted(w, service), component);
+	unsigned in_work = nodes_in(spec_in_work(w, service), component);
+	struct sim_spec *good_spec = spec_of_revision(w, service, w->kv.services[service].good);
+	unsigned good = good_spec ? nodes_in(good_spec, component) : kept;
 
 	kept = in_work < kept ? in_work : kept;
 	return good < kept ? good : kept;
 }
 
-static void check_kept(struct world *w)
+static void check_kept_of(struct world *w, int service, int c, const bool serving[NODES_MAX + 1],
+			  const bool firm[NODES_MAX + 1])
 {
-	bool serving[COMPONENTS][NODES_MAX + 1] = { 0 }, firm[COMPONENTS][NODES_MAX + 1] = { 0 };
+	struct service *s = &w->services[service];
+	bool stop_first = s->update[c].stop_first || s->exclusive[c] || s->fixed_ports[c];
+	unsigned allowed = stop_first ? s->update[c].parallel : 0, missing = 0, kept = kept_nodes(w, service, c);
 
-	note_serving(w, serving, firm);
-	for (int c = 0; c < COMPONENTS; c++) {
-		bool stop_first = w->update[c].stop_first || w->exclusive[c] || w->fixed_ports[c];
-		unsigned allowed = stop_first ? w->update[c].parallel : 0, missing = 0;
-		unsigned kept = kept_nodes(w, c);
+	for (unsigned n = 1; n <= NODES_MAX; n++) {
+		struct node_record *node = &s->nodes[c][n];
 
-		for (unsigned n = 1; n <= NODES_MAX; n++) {
-			struct node_record *node = &w->nodes[c][n];
-
-			if (serving[c][n])
-				node->excused = false;
-			node->served = (node->served || firm[c][n]) && !out_of(w, c, n) && w->now >= node->until;
-			missing += n <= kept && node->served && !node->excused && !serving[c][n];
-		}
-		if (missing > allowed)
-			fail(w, "%u nodes of %s are down, %u may be", missing, component_names[c], allowed);
+		if (serving[n])
+			node->excused = false;
+		node->served = (node->served || firm[n]) && w->now >= node->until && !out_of(w, service, c, n);
+		missing += n <= kept && node->served && !node->excused && !serving[n];
 	}
+	if (missing > allowed)
+		fail(w, "%u nodes of %s/%s are down, %u may be", missing, service_names[service], component_names[c],
+		     allowed);
 }
 
 void check_always(struct world *w)
 {
+	bool serving[SERVICES][COMPONENTS][NODES_MAX + 1] = { 0 }, firm[SERVICES][COMPONENTS][NODES_MAX + 1] = { 0 };
+
 	check_writers(w);
-	check_kept(w);
+	note_serving(w, serving, firm);
+	for (int s = 0; s < w->n_services; s++)
+		for (int c = 0; c < COMPONENTS; c++)
+			check_kept_of(w, s, c, serving[s][c], firm[s][c]);
 }
 
-static bool has_acked(const struct world *w, int slot, int consumer)
+/* Its only way to be empty is that nobody serves: not a late, an empty or a forgetful answer of Consul's. */
+void check_empty_route(struct world *w, int consumer, int component)
 {
-	const struct record *r = &w->kv.records[slot], *c = &w->kv.records[consumer];
-	char name[24];
+	const struct record *c = &w->kv.records[consumer];
 
-	snprintf(name, sizeof(name), "%s.%u.%llu", component_names[c->component], c->n, (unsigned long long)c->gen);
-	for (int i = 0; i < ACKS_MAX; i++) {
-		const struct ack *ack = &w->kv.acks[i];
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+		const struct actual *a = &w->actual[i];
 
-		if (ack->used && ack->slot == slot && ack->since_ms == r->since_ms && !ack->sessions &&
-		    !strcmp(ack->consumer, name))
-			return true;
+		if (a->used && r->service == c->service && r->component == component && truly_serves(w, i) &&
+		    w->now - a->serves_since > KNOWN_MS && r->health == PLAN_PASSING &&
+		    w->now - r->health_at > KNOWN_MS && host_is_well(w, r->host) &&
+		    w->now - w->kv.host_seen_at[r->host] > KNOWN_MS)
+			fail(w, "%s sends to nobody, and %s serves", instance_name(c), instance_name(r));
 	}
-	return false;
+}
+
+/* An agent takes a container away: the leader wanted it so, whatever the agent was told. */
+void check_remove(struct world *w, int slot)
+{
+	if (w->kv.records[slot].assigned && w->actual[slot].container == CONTAINER_RUNNING)
+		fail(w, "%s is removed and nobody wanted it", instance_name(&w->kv.records[slot]));
+}
+
+static bool is_known_bad(const struct world *w, int slot)
+{
+	const struct record *r = &w->kv.records[slot];
+
+	return (r->health != PLAN_PASSING && w->now - r->health_at > KNOWN_MS) ||
+	       (!w->kv.host_alive[r->host] && w->now - w->kv.host_seen_at[r->host] > KNOWN_MS);
+}
+
+/* Start-first: one that serves is taken out only when another of its node serves, for all that can be known. */
+static void check_drain(struct world *w, int service, const struct plan_action *a, int slot)
+{
+	const struct record *r = &w->kv.records[slot];
+	const struct service *s = &w->services[service];
+	bool stop_first =
+	    s->update[r->component].stop_first || s->exclusive[r->component] || s->fixed_ports[r->component];
+
+	if (stop_first || w->late_words || !w->leader.up || w->now - w->leader.started_at < KNOWN_MS ||
+	    out_of(w, service, r->component, r->n) || w->now < s->nodes[r->component][r->n].until ||
+	    r->n > nodes_in(spec_in_work(w, service), r->component) || !truly_serves(w, slot) || is_known_bad(w, slot))
+		return;
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *o = &w->kv.records[i];
+
+		if (i != slot && w->actual[i].used && o->assigned && o->service == r->service &&
+		    o->component == r->component && o->n == r->n && o->desired == PLAN_RUN && !is_known_bad(w, i))
+			return;
+	}
+	fail(w, "%s/%u.%llu is taken out and nothing else of its node serves", a->component, a->n,
+	     (unsigned long long)a->gen);
 }
 
 /* An instance is told to stop: its consumers have let go of it, or they had their time. */
-static void check_stop(struct world *w, const struct plan_action *a, int slot)
+static void check_stop(struct world *w, int service, const struct plan_action *a, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
-	int64_t least = PLAN_DRAIN_MS;
+	const struct out *outs = w->kv.services[service].outs;
+	int64_t most = PLAN_DRAIN_MS;
 
 	for (int i = 0; i < COMPONENTS; i++)
-		if (w->kv.outs[i].used && w->kv.outs[i].component == r->component && w->kv.outs[i].deadline_ms &&
-		    w->kv.outs[i].deadline_ms < least)
-			least = w->kv.outs[i].deadline_ms;
+		if (outs[i].used && outs[i].component == r->component && outs[i].deadline_ms)
+			most = least(most, outs[i].deadline_ms);
 	if (r->desired != PLAN_DRAIN)
-		fail(w, "%s/%u is stopped without having been drained", a->component, a->n);
+		fail(w, "%s is stopped without having been drained", instance_name(r));
 	/* The deadline of a disconnect that was withdrawn a moment ago counts as well. */
-	if (a->since_ms - r->since_ms >= least || !host_is_well(w, r->host) ||
-	    w->now < w->nodes[r->component][r->n].until)
+	if (a->since_ms - r->since_ms >= most || !host_is_well(w, r->host) ||
+	    w->now < w->services[service].nodes[r->component][r->n].until)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
-		bool consumes = w->actual[i].used && c->assigned && c->state == PLAN_RUNNING &&
-				c->answers_ms == c->since_ms && uses(c->component, r->component) &&
-				(c->desired == PLAN_RUN || c->desired == PLAN_DRAIN);
 
 		/* One that began while the drain went on never saw it serving. */
-		if (consumes && host_is_well(w, c->host) && c->since_ms < r->since_ms && !has_acked(w, slot, i))
-			fail(w, "%s/%u is stopped while %s/%u uses it", a->component, a->n,
-			     component_names[c->component], c->n);
+		if (w->actual[i].used && c->assigned && c->service == r->service && uses(c->component, r->component) &&
+		    c->state == PLAN_RUNNING && c->answers_ms == c->since_ms &&
+		    (c->desired == PLAN_RUN || c->desired == PLAN_DRAIN) && host_is_well(w, c->host) &&
+		    c->since_ms < r->since_ms && routes_to(w, i, slot))
+			fail(w, "%s is stopped while %s sends to it", instance_name(r), instance_name(c));
 	}
 }
 
 /* While a revision is being prepared, nothing that runs is touched but by disconnect and connect. */
-static void check_preparing(struct world *w, const struct plan_action *a, int slot)
+static void check_preparing(struct world *w, int service, const struct plan_action *a, int slot)
 {
 	const struct record *r = slot < 0 ? NULL : &w->kv.records[slot];
 
 	if (a->kind == PLAN_ASSIGN && a->desired != PLAN_PREPARE)
 		fail(w, "%s/%u is started while preparing", a->component, a->n);
 	if (a->kind == PLAN_UNASSIGN && r->desired != PLAN_PREPARE)
-		fail(w, "%s/%u is removed while preparing", a->component, a->n);
-	if (a->kind == PLAN_DESIRE && a->desired > r->desired && !out_of(w, r->component, r->n) &&
-	    w->now >= w->nodes[r->component][r->n].until)
-		fail(w, "%s/%u is taken out while preparing", a->component, a->n);
+		fail(w, "%s is removed while preparing", instance_name(r));
+	if (a->kind == PLAN_DESIRE && a->desired > r->desired && !out_of(w, service, r->component, r->n) &&
+	    w->now >= w->services[service].nodes[r->component][r->n].until)
+		fail(w, "%s is taken out while preparing", instance_name(r));
 }
 
-static void check_unassign(struct world *w, const struct plan_action *a, int slot)
+/* An agent that was told to run it again after it had said that it stopped does so: that much trust it must have. */
+static void check_unassign(struct world *w, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
+	const struct host *h = &w->hosts[r->host];
 
-	if (r->desired == PLAN_PREPARE || !w->hosts[r->host].up)
+	if (h->misled_at && w->now - h->misled_at < KNOWN_MS)
 		return;
-	if (w->actual[slot].container == CONTAINER_RUNNING)
-		fail(w, "%s/%u is removed while it runs", a->component, a->n);
+	if (r->desired != PLAN_PREPARE && w->hosts[r->host].up && w->actual[slot].container == CONTAINER_RUNNING)
+		fail(w, "%s is removed while it runs", instance_name(r));
 }
 
-static bool is_ready(const struct world *w, int component, int version, unsigned n)
+/* Names carry node and generation only: two of them would be one server in HAProxy and one file in a store. */
+static void check_assign(struct world *w, int service, const struct plan_action *a)
 {
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 
-		if (r->assigned && r->component == component && r->version == version && r->n == n &&
-		    (r->desired != PLAN_PREPARE || r->state == PLAN_PREPARED))
+		if (w->actual[i].used && r->assigned && r->service == service && r->n == a->n && r->gen == a->gen &&
+		    !strcmp(component_names[r->component], a->component))
+			fail(w, "%s is there and another of its name is assigned to %s", instance_name(r), a->host);
+	}
+}
+
+static bool is_ready(const struct world *w, int service, int component, int version, unsigned n)
+{
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+
+		if (r->assigned && r->service == service && r->component == component && r->version == version &&
+		    r->n == n && (r->desired != PLAN_PREPARE || r->has_state))
 			return true;
 	}
 	return false;
 }
 
 /* Nothing is rolled before everything is prepared. */
-static void check_prepared(struct world *w, uint64_t revision)
+static void check_prepared(struct world *w, int service, uint64_t revision)
 {
-	const struct sim_spec *spec = spec_of_revision(w, revision);
+	const struct sim_spec *spec = spec_of_revision(w, service, revision);
 
 	for (size_t i = 0; i < spec->spec.n_components; i++)
 		for (unsigned n = 1; n <= spec->components[i].nodes; n++)
-			if (!is_ready(w, spec->id[i], spec->version[i], n))
+			if (!is_ready(w, service, spec->id[i], spec->version[i], n))
 				fail(w, "it rolls before %s/%u is prepared", component_names[spec->id[i]], n);
 }
 
 /* What is done has nothing left that nobody wants, but on hosts that cannot be reached. */
-static void check_done(struct world *w, uint64_t revision)
+static void check_done(struct world *w, int service, uint64_t revision)
 {
-	const struct sim_spec *spec = spec_of_revision(w, revision);
+	const struct sim_spec *spec = spec_of_revision(w, service, revision);
 
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 
-		if (r->assigned && w->kv.host_alive[r->host] && r->n > nodes_in(spec, r->component) && is_running(w, i))
-			fail(w, "it is done and %s/%u still runs", component_names[r->component], r->n);
+		if (r->assigned && r->service == service && host_is_well(w, r->host) &&
+		    w->now - w->kv.host_seen_at[r->host] > KNOWN_MS && r->n > nodes_in(spec, r->component) &&
+		    is_running(w, i))
+			fail(w, "it is done and %s still runs", instance_name(r));
 	}
 }
 
-static void check_status(struct world *w, const struct plan_status *status)
+static void check_status(struct world *w, int service, const struct plan_status *status)
 {
-	if (status->phase == w->kv.phase)
+	const struct kv_service *now = &w->kv.services[service];
+
+	if (now->phase == PLAN_ROLLING_BACK && status->phase == PLAN_ROLLING_BACK &&
+	    now->revision == status->revision &&
+	    strncmp(now->reason, status->reason ? status->reason : "", sizeof(now->reason) - 1))
+		fail(w, "%s goes back once more: %s", service_names[service], status->reason);
+	if (status->phase == w->kv.services[service].phase)
 		return;
 	if (status->phase == PLAN_ROLLING)
-		check_prepared(w, status->revision);
+		check_prepared(w, service, status->revision);
 	if (status->phase == PLAN_DONE)
-		check_done(w, status->revision);
+		check_done(w, service, status->revision);
 	if (status->phase == PLAN_ROLLED_BACK)
-		check_done(w, status->good);
+		check_done(w, service, status->good);
 }
 
-/* An action that Consul is about to take. The phase is still the one before when STATUS comes first, so that it is told
- * by the action itself. */
-void check_action(struct world *w, const struct plan_action *a, int slot)
+/* An action that Consul is about to take. The first one is STATUS, so that the phase is the new one for the others. */
+void check_action(struct world *w, int service, const struct plan_action *a, int slot)
 {
 	const struct record *r = slot < 0 ? NULL : &w->kv.records[slot];
 
 	if (a->kind == PLAN_STATUS)
-		check_status(w, &a->status);
+		check_status(w, service, &a->status);
 	if (a->kind == PLAN_STATUS || a->kind == PLAN_EVENT)
 		return;
-	if (w->kv.phase == PLAN_PREPARING)
-		check_preparing(w, a, slot);
+	if (w->kv.services[service].phase == PLAN_PREPARING)
+		check_preparing(w, service, a, slot);
+	if (a->kind == PLAN_ASSIGN)
+		check_assign(w, service, a);
+	if (a->kind == PLAN_DESIRE && a->desired == PLAN_DRAIN && r->desired == PLAN_RUN)
+		check_drain(w, service, a, slot);
 	if (a->kind == PLAN_DESIRE && a->desired == PLAN_STOP && r->desired != PLAN_STOP)
-		check_stop(w, a, slot);
+		check_stop(w, service, a, slot);
 	if (a->kind == PLAN_UNASSIGN)
-		check_unassign(w, a, slot);
-	if (a->kind == PLAN_DESIRE && a->desired == PLAN_DRAIN && r->n > nodes_in(spec_in_work(w), r->component))
-		w->nodes[r->component][r->n].served = false;
-}
-
-static bool is_broken(const struct world *w, const struct sim_spec *spec)
-{
-	for (size_t i = 0; i < spec->spec.n_components; i++)
-		if (w->nature[spec->id[i]][spec->version[i]] > SLOW)
-			return true;
-	return false;
-}
-
-static void check_outcome(struct world *w)
-{
-	const struct sim_spec *spec = &w->specs[w->kv.spec];
-	bool sheltered = !w->n_faults || w->mended;
-
-	if (w->kv.revision != spec->spec.revision)
-		fail(w, "it settled without taking up revision %llu", (unsigned long long)spec->spec.revision);
-	else if (!plan_phase_is_final(w->kv.phase))
-		fail(w, "it settled in phase %s: %s", plan_phase_name(w->kv.phase), w->kv.reason);
-	else if (spec->spec.down && w->kv.phase != PLAN_REMOVED)
-		fail(w, "it was taken down and is %s", plan_phase_name(w->kv.phase));
-	else if (!spec->spec.down && sheltered && !is_broken(w, spec) && w->kv.phase != PLAN_DONE)
-		fail(w, "a sound revision ended as %s: %s", plan_phase_name(w->kv.phase), w->kv.reason);
-	else if (!spec->spec.down && w->kv.phase == PLAN_DONE && is_broken(w, spec) && !w->n_outs)
-		fail(w, "a broken revision was done");
-}
-
-/* Exactly what the spec says runs, and nothing else is left. */
-static void check_node(struct world *w, const struct sim_spec *spec, int at, unsigned n)
-{
-	int c = spec->id[at], running = 0, assigned = 0;
-	bool out = out_of(w, c, n);
-
-	for (int i = 0; i < w->kv.n_records; i++) {
-		const struct record *r = &w->kv.records[i];
-
-		if (!w->actual[i].used || r->component != c || r->n != n)
-			continue;
-		assigned += r->assigned;
-		if (r->version != spec->version[at] || r->checks != spec->checks[at])
-			fail(w, "%s/%u.%llu is of another version and is still there", component_names[c], n,
-			     (unsigned long long)r->gen);
-		running += truly_serves(w, i);
-	}
-	if (assigned != 1)
-		fail(w, "%s/%u has %d instances", component_names[c], n, assigned);
-	if (out && running)
-		fail(w, "%s/%u is disconnected and serves", component_names[c], n);
-	/* What was disconnected while it was rolled out was never held against its checks. */
-	if (!out && !running && !(w->n_outs && w->nature[c][spec->version[at]] > SLOW))
-		fail(w, "%s/%u does not serve though all is quiet", component_names[c], n);
-}
-
-/* What can move has left the hosts that are to be emptied, if there is another host. */
-static void check_emptied(struct world *w)
-{
-	bool somewhere = false;
-
-	for (int i = 0; i < w->n_hosts; i++)
-		somewhere |= !w->kv.host_drained[i];
-	for (int i = 0; somewhere && i < w->kv.n_records; i++) {
-		const struct record *r = &w->kv.records[i];
-
-		if (r->assigned && w->kv.host_drained[r->host] && !w->exclusive[r->component] &&
-		    !out_of(w, r->component, r->n))
-			fail(w, "%s/%u is still on %s, which is to be emptied", component_names[r->component], r->n,
-			     host_names[r->host]);
-	}
-}
-
-void check_settled(struct world *w)
-{
-	const struct sim_spec *spec = spec_in_work(w);
-
-	check_outcome(w);
-	if (w->failure[0] || w->kv.phase == PLAN_GAVE_UP)
-		return;
-	check_emptied(w);
-	for (int i = 0; i < w->kv.n_records; i++) {
-		const struct record *r = &w->kv.records[i];
-
-		if (w->actual[i].used && r->n > nodes_in(spec, r->component))
-			fail(w, "%s/%u is wanted by nobody and is still there", component_names[r->component], r->n);
-	}
-	for (size_t i = 0; spec && i < spec->spec.n_components; i++)
-		for (unsigned n = 1; n <= spec->components[i].nodes; n++)
-			check_node(w, spec, (int)i, n);
+		check_unassign(w, slot);
+	if (a->kind == PLAN_DESIRE && a->desired == PLAN_DRAIN &&
+	    r->n > nodes_in(spec_in_work(w, service), r->component))
+		w->services[service].nodes[r->component][r->n].served = false;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A deterministic world for plan_next: a Consul, hosts with agents, a leader, operators, faults, and a clock that jumps
- * from event to event. One seed gives one schedule. Everything is a plain struct of fixed size, so that ten thousand
- * schedules take seconds and a snapshot of Consul is one copy.
+ * A deterministic world for plan_next and converge_next: a Consul, hosts with their agents, leaders, operators, a
+ * network that loses and delays, faults, and a clock that jumps from event to event. One seed gives one schedule.
+ * Everything is a plain struct of fixed size, so that ten thousand schedules take seconds.
+ *
+ * Three kinds of knowledge are kept apart: what is true on a host (`actual`), what Consul holds (`kv`, and its older
+ * snapshots, which are what late answers show), and what an agent has heard and remembers (`actual.heard`, `.mind`).
  */
 #ifndef TEPUY_TESTS_SIM_SIM_H
 #define TEPUY_TESTS_SIM_SIM_H
@@ -10,15 +13,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/converge.h"
 #include "plan/plan.h"
 
+#define SERVICES 3
 #define COMPONENTS 4
 #define NODES_MAX 4
 #define VERSIONS 24
-#define HOSTS_MAX 4
-#define INSTANCES_MAX 96
+#define HOSTS_MAX 7
+#define INSTANCES_MAX 192
 #define REVISIONS 32
-#define ACKS_MAX 128
+#define ACKS_MAX 256
 #define HOMES_MAX (COMPONENTS * NODES_MAX)
 #define SNAPSHOTS 16
 #define NEVER INT64_MAX
@@ -28,8 +33,9 @@ enum nature { FINE, SLOW, BUILD_FAILS, START_FAILS, NEVER_HEALTHY, NATURES };
 
 /* An assignment, its state key and its catalog entry: what Consul holds of one instance. */
 struct record {
-	bool assigned, has_state;
-	int component, host, version, checks;
+	uint32_t uid;                     /* no other record ever has it, 0: none */
+	bool assigned, has_state, listed; /* listed: in the catalog */
+	uint8_t service, component, host, version, checks;
 	unsigned n;
 	uint64_t gen, index, revision;
 	enum plan_desired desired;
@@ -41,13 +47,10 @@ struct record {
 	int64_t health_at; /* when it became healthy or stopped being it */
 };
 
+/* A consumer's word, under its own host. */
 struct ack {
-	bool used;
-	int slot; /* the draining instance */
-	uint64_t gen;
-	int64_t since_ms;
+	uint32_t drained, consumer; /* uids */
 	unsigned sessions;
-	char consumer[24];
 };
 
 struct out {
@@ -57,62 +60,102 @@ struct out {
 	int64_t deadline_ms;
 };
 
-/* All of Consul. */
-struct kv {
-	struct record records[INSTANCES_MAX];
-	int n_records;
-	struct ack acks[ACKS_MAX];
-	struct out outs[COMPONENTS];
-	int spec; /* index in world.specs, -1: none */
+struct kv_service {
+	int spec; /* index in service.specs, -1: none */
 	enum plan_phase phase;
 	uint64_t revision, good, step, status_index;
 	int64_t phase_since_ms;
-	char reason[160];
+	char reason[96];
 	struct plan_home homes[HOMES_MAX]; /* names are not owned */
 	size_t n_homes;
-	bool host_alive[HOSTS_MAX], host_drained[HOSTS_MAX];
-	int64_t host_seen_at[HOSTS_MAX]; /* when that last changed */
+	struct out outs[COMPONENTS];
 };
 
-enum container { NO_CONTAINER, CONTAINER_STOPPED, CONTAINER_RUNNING };
+/* All of Consul. Copied as far as it is filled. */
+struct kv {
+	uint64_t session; /* that holds tepuy/leader */
+	struct kv_service services[SERVICES];
+	bool host_alive[HOSTS_MAX], host_drained[HOSTS_MAX], host_cordoned[HOSTS_MAX];
+	bool host_known[HOSTS_MAX];      /* has an info key */
+	int64_t host_seen_at[HOSTS_MAX]; /* when its being alive last changed */
+	int n_records, n_acks;
+	struct ack acks[ACKS_MAX];
+	struct record records[INSTANCES_MAX];
+};
 
-/* What is true of an instance on its host, whatever Consul says. */
+/* What is true of an instance on its host, and what its agent knows and wants to say. */
 struct actual {
-	bool used, image, registered, maintenance;
+	bool used;
+	/* true */
 	enum container container;
-	int64_t healthy_at; /* checks pass from then on */
-	int64_t sick_until; /* a fault: they fail until then */
-	int64_t crashed_until;
-	/* the agent's step under way */
+	bool stored;                  /* its image is in the host's store */
+	bool registered, maintenance; /* with the host's own Consul agent */
+	uint8_t checks;               /* registered ones */
+	int64_t healthy_at;           /* checks pass from then on */
+	int64_t sick_until;           /* a fault: they fail until then */
+	int64_t forgotten_until;      /* Consul was restarted and has not run its checks again */
+	int64_t serves_since;         /* NEVER: it does not */
+	/* what its agent heard from Consul last */
+	struct {
+		bool assigned, explained, state;
+		enum plan_desired desired;
+		int64_t since_ms;
+		uint8_t checks;
+	} heard;
+	/* what its agent knows */
+	struct {
+		enum container container;
+		bool image, proven, failed, has_state;
+		unsigned failures;
+		int64_t retry_ms, launched_ms; /* monotonic */
+	} mind;
 	bool busy;
-	bool removing;
-	enum plan_desired doing;
-	int64_t doing_since_ms;
+	enum converge_step doing;
+	enum plan_desired doing_for;
 	int64_t done_at;
-	int64_t notice_at;  /* when the agent looks at it next */
+	/* what it says in its state key */
+	bool reported, saying, deleting;
+	enum plan_state state;
+	int64_t answers_ms;
+	int64_t look_at;    /* when the agent looks at it next */
+	int64_t say_at;     /* when what it says next reaches Consul */
 	int64_t publish_at; /* when the catalog hears of its health next */
-	int64_t ack_at;     /* when its consumers' agents look at it next */
+	/* as a consumer: which instances it sends to, and which it has taken out */
+	uint64_t route[(INSTANCES_MAX + 63) / 64];
+	bool routed;
 };
 
 struct host {
-	bool up, agent_up, cut;
-	int64_t up_at, agent_at, joined_at; /* when that ends */
-	int64_t seen_at;                    /* when Consul's opinion of it changes next */
+	bool up, agent_up, gone; /* gone: for good */
+	bool deaf, mute;         /* cannot hear Consul; is not heard by it */
+	bool lonely;             /* cannot reach the other hosts */
+	bool known, listed;      /* its agent has heard its assignments, and has looked at the runtime */
+	int64_t up_at, agent_at, joined_at, listed_at; /* when that ends */
+	int64_t seen_at;                               /* when Consul's opinion of it changes next */
+	int64_t hear_at;                               /* when its agent hears of its keys next */
+	int64_t links_at;                              /* when its agent hears of the catalog next */
+	unsigned heard_of, links_of;                   /* the number of the snapshot that it heard of last */
+	bool away;                                     /* it has not heard since it was cut off */
+	int64_t hears_since;                           /* without a break */
+	int64_t misled_at;                             /* it was told again what it was told before */
+	int64_t clock_ms;                              /* its realtime minus the world's */
 };
 
 struct sim_spec {
 	struct plan_spec spec;
 	struct plan_component components[COMPONENTS];
 	struct plan_link links[COMPONENTS][2];
-	int version[COMPONENTS], checks[COMPONENTS], id[COMPONENTS]; /* of components[i] */
+	uint8_t version[COMPONENTS], checks[COMPONENTS], id[COMPONENTS]; /* of components[i] */
 };
 
+/* One that holds the lock, or one that held it and whose last transactions are on their way. */
 struct leader {
 	bool up;
-	int64_t started_at, next;
-	int64_t apply_at;
+	int host;
+	uint64_t session;
+	int64_t started_at, next, apply_at, deaf_at;
 	struct plan_actions actions; /* on their way to Consul */
-	int64_t clock_ms;            /* its clock minus the world's */
+	size_t applied;              /* of these transactions */
 };
 
 struct node_record {
@@ -121,79 +164,136 @@ struct node_record {
 	int64_t until; /* an operator's wish of a moment ago may still be on its way */
 };
 
+struct service {
+	struct sim_spec specs[REVISIONS];
+	int n_specs;
+	enum nature nature[COMPONENTS][VERSIONS];
+	uint8_t n_versions[COMPONENTS];
+	struct plan_update update[COMPONENTS]; /* the same in all revisions, so that what is to be kept is plain */
+	bool exclusive[COMPONENTS], fixed_ports[COMPONENTS];
+	struct node_record nodes[COMPONENTS][NODES_MAX + 1];
+	unsigned n_outs;
+	int mended; /* sound revisions given after a failure */
+};
+
 struct world {
 	uint64_t seed, rng;
 	bool verbose;
 	int64_t now;
-	int n_hosts;
+	int n_hosts, n_services;
 	struct host hosts[HOSTS_MAX];
-	struct kv kv;
+	struct kv kv, frozen; /* frozen: the last that a leader heard who cannot hear any more */
 	struct actual actual[INSTANCES_MAX];
 	struct kv snapshots[SNAPSHOTS];
 	int64_t snapshot_at[SNAPSHOTS];
 	unsigned n_snapshots;
 	uint64_t index; /* Consul's */
-	bool changed;   /* since the last snapshot */
-	struct sim_spec specs[REVISIONS];
-	int n_specs;
-	enum nature nature[COMPONENTS][VERSIONS];
-	int n_versions[COMPONENTS];
-	struct plan_update update[COMPONENTS]; /* the same in all revisions, so that what is to be kept is plain */
-	bool exclusive[COMPONENTS], fixed_ports[COMPONENTS];
-	struct leader leader;
+	uint32_t uids;
+	bool changed; /* since the last snapshot */
+	int64_t changed_at;
+	struct service services[SERVICES];
+	struct leader leader, former;
+	bool no_session_check; /* compare-and-set alone must do */
 	bool consul_down;
-	int64_t consul_at;
-	struct node_record nodes[COMPONENTS][NODES_MAX + 1];
+	int64_t consul_at, consul_since;            /* without a break well since then */
 	int64_t next_operator, next_fault, calm_at; /* no operator and no fault after calm_at */
+	int64_t calm_since;
 	bool calm;
-	unsigned n_faults, n_outs, n_events, n_plans;
-	int mended; /* sound revisions given after a failure */
+	bool late_words; /* what is applied now is a former leader's */
+	unsigned n_faults, n_events, n_plans, n_stale;
+	int64_t settle_ms; /* from the calm to the last change */
 	char failure[256];
 };
 
 /* world.c */
+extern const char *const service_names[SERVICES];
 extern const char *const component_names[COMPONENTS];
 extern const char *const host_names[HOSTS_MAX];
 const char *fingerprint_name(int component, int version);
 const char *checks_name(int checks);
+const char *instance_name(const struct record *record); /* overwritten by the eighth call after it */
 bool uses(int consumer, int provider);
+int service_id(const char *name);
 int component_id(const char *name);
 int host_id(const char *name);
 uint64_t random_to(struct world *w, uint64_t n); /* 0 … n - 1 */
 bool chance(struct world *w, unsigned in);       /* one in `in` */
 int64_t between(struct world *w, int64_t low, int64_t high);
+int64_t least(int64_t a, int64_t b);
+void sooner(int64_t *at, int64_t then); /* the earlier of both */
 void world_init(struct world *w, uint64_t seed, bool verbose);
 void world_release(struct world *w);
-void touch(struct world *w); /* Consul changed: watchers hear of it */
 void trace(struct world *w, const char *format, ...) _printf_(2, 3);
 void fail(struct world *w, const char *format, ...) _printf_(2, 3);
-struct sim_spec *spec_of_revision(struct world *w, uint64_t revision);
-struct sim_spec *spec_in_work(struct world *w);            /* that the phase aims at, or NULL */
-int spec_find(const struct sim_spec *spec, int component); /* index in components, or -1 */
+struct sim_spec *spec_of_revision(struct world *w, int service, uint64_t revision);
+struct sim_spec *spec_wanted(struct world *w, int service);
+struct sim_spec *spec_in_work(struct world *w, int service); /* that the phase aims at, or NULL */
+int spec_find(const struct sim_spec *spec, int component);   /* index in components, or -1 */
+const struct out *out_of(const struct world *w, int service, int component, unsigned n); /* disconnected? */
 
-/* agents.c */
-int64_t agents_next(struct world *w);
-void agents_step(struct world *w);
+/* consul.c: what is written, and who hears of it when */
+void kv_copy(struct kv *to, const struct kv *from);
+void touch(struct world *w);                   /* something changed: leaders hear of it */
+void touch_host(struct world *w, int host);    /* of its keys: its agent hears of it */
+void touch_catalog(struct world *w, int slot); /* the consumers' agents hear of it */
+void take_snapshot(struct world *w);
+/* A snapshot up to `most` changes older than number `than`, and no more than some seconds behind. */
+unsigned old_snapshot(struct world *w, unsigned than, unsigned most);
+int find_uid(const struct kv *kv, uint32_t uid, int slot); /* the slot, or -1; `slot` is where it should be */
+void forget_slot(struct world *w, int slot);
+bool apply_txn(struct world *w, const struct plan_txn *txn, uint64_t session); /* false: refused */
+void drop_acks(struct world *w, uint32_t drained, int consumer_host);          /* -1: of all hosts */
+void write_ack(struct world *w, uint32_t drained, uint32_t consumer, unsigned sessions);
+void delete_ack(struct world *w, uint32_t drained, uint32_t consumer);
+const struct ack *find_ack(const struct kv *kv, uint32_t drained, uint32_t consumer);
+
+/* hosts.c */
+bool hears(const struct world *w, int host);
+bool is_heard(const struct world *w, int host);
 bool truly_healthy(const struct world *w, int slot);
 bool truly_serves(const struct world *w, int slot);
-void notice(struct world *w, int slot, int64_t most_ms);
-void notice_host(struct world *w, int host);
+int64_t hosts_next(const struct world *w);
+void hosts_step(struct world *w);
+void publish_soon(struct world *w, int slot, int64_t most_ms);
+void stop_agent(struct world *w, int host);
+void start_agent(struct world *w, int host);
+void consul_returns(struct world *w);
+
+/* agents.c */
+int64_t agents_next(const struct world *w);
+void agents_step(struct world *w);
+void hear(struct world *w, int host);
+void look_soon(struct world *w, int slot, int64_t most_ms);
+
+/* links.c */
+void hear_links(struct world *w, int host);
+bool routes_to(const struct world *w, int consumer, int slot);
+void forget_routes(struct world *w, int slot);
 
 /* leader.c */
 void leader_step(struct world *w);
-void leader_crash(struct world *w);
+int64_t leader_next(const struct world *w);
+void leader_lost(struct world *w, bool paused);
 
 /* people.c: operators and faults */
 void operator_step(struct world *w);
+void first_specs(struct world *w);
+void mend(struct world *w, int service); /* a sound revision */
+void remove_hosts(struct world *w);      /* those that are gone for good */
+
+/* faults.c */
 void fault_step(struct world *w);
-void calm_down(struct world *w); /* faults end, hosts return */
-void first_spec(struct world *w);
-void mend(struct world *w); /* a sound revision */
+void calm_down(struct world *w);             /* faults end, hosts return */
+void excuse_host(struct world *w, int host); /* a fault keeps its nodes from serving for a while */
 
 /* check.c */
 void check_always(struct world *w);
-void check_action(struct world *w, const struct plan_action *action, int slot);
+void check_action(struct world *w, int service, const struct plan_action *action, int slot);
+void check_remove(struct world *w, int slot);
+void check_empty_route(struct world *w, int consumer, int component);
+bool host_is_well(const struct world *w, int host);
+
+/* settled.c */
 void check_settled(struct world *w);
-const struct out *out_of(const struct world *w, int component, unsigned n); /* disconnected? */
 
 #endif

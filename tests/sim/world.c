@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const service_names[SERVICES] = { "mail", "portal", "wiki" };
 const char *const component_names[COMPONENTS] = { "cache", "db", "front", "web" };
-const char *const host_names[HOSTS_MAX] = { "srv1", "srv2", "srv3", "srv4" };
+const char *const host_names[HOSTS_MAX] = { "srv1", "srv2", "srv3", "srv4", "srv5", "srv6", "srv7" };
 
 const char *fingerprint_name(int component, int version)
 {
@@ -24,12 +25,29 @@ const char *checks_name(int checks)
 	return names[checks % 4];
 }
 
+const char *instance_name(const struct record *record)
+{
+	static char names[8][64];
+	static unsigned next;
+	char *name = names[next++ % 8];
+
+	snprintf(name, sizeof(names[0]), "%s/%s/%u.%llu@%s", service_names[record->service],
+		 component_names[record->component], record->n, (unsigned long long)record->gen,
+		 host_names[record->host]);
+	return name;
+}
+
 static int find(const char *const *names, int n, const char *name)
 {
 	for (int i = 0; i < n; i++)
 		if (!strcmp(names[i], name))
 			return i;
 	return -1;
+}
+
+int service_id(const char *name)
+{
+	return find(service_names, SERVICES, name);
 }
 
 int component_id(const char *name)
@@ -45,10 +63,9 @@ int host_id(const char *name)
 /* front uses web; web uses db, and cache if it is there. */
 bool uses(int consumer, int provider)
 {
-	if (!strcmp(component_names[consumer], "front"))
-		return !strcmp(component_names[provider], "web");
-	return !strcmp(component_names[consumer], "web") &&
-	       (!strcmp(component_names[provider], "db") || !strcmp(component_names[provider], "cache"));
+	enum { CACHE, DB, FRONT, WEB };
+
+	return consumer == FRONT ? provider == WEB : consumer == WEB && (provider == DB || provider == CACHE);
 }
 
 /* splitmix64: every seed is as good as every other, also 0, 1, 2 … */
@@ -76,6 +93,17 @@ int64_t between(struct world *w, int64_t low, int64_t high)
 	return low + (int64_t)random_to(w, (uint64_t)(high - low) + 1);
 }
 
+int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+void sooner(int64_t *at, int64_t then)
+{
+	if (*at > then)
+		*at = then;
+}
+
 void trace(struct world *w, const char *format, ...)
 {
 	va_list ap;
@@ -101,34 +129,31 @@ void fail(struct world *w, const char *format, ...)
 	trace(w, "!! %s", w->failure);
 }
 
-void touch(struct world *w)
+struct sim_spec *spec_of_revision(struct world *w, int service, uint64_t revision)
 {
-	int64_t late = chance(w, 20) ? between(w, 100, 3000) : between(w, 1, 30);
+	struct service *s = &w->services[service];
 
-	w->changed = true;
-	if (w->leader.up && w->leader.next > w->now + late)
-		w->leader.next = w->now + late;
+	return revision && revision <= (uint64_t)s->n_specs ? &s->specs[revision - 1] : NULL;
 }
 
-struct sim_spec *spec_of_revision(struct world *w, uint64_t revision)
+struct sim_spec *spec_wanted(struct world *w, int service)
 {
-	for (int i = 0; i < w->n_specs; i++)
-		if (w->specs[i].spec.revision == revision)
-			return &w->specs[i];
-	return NULL;
+	return &w->services[service].specs[w->kv.services[service].spec];
 }
 
-struct sim_spec *spec_in_work(struct world *w)
+struct sim_spec *spec_in_work(struct world *w, int service)
 {
-	switch (w->kv.phase) {
+	const struct kv_service *kv = &w->kv.services[service];
+
+	switch (kv->phase) {
 	case PLAN_ROLLING_BACK:
 	case PLAN_ROLLED_BACK:
-		return spec_of_revision(w, w->kv.good);
+		return spec_of_revision(w, service, kv->good);
 	case PLAN_REMOVING:
 	case PLAN_REMOVED:
 		return NULL;
 	default:
-		return spec_of_revision(w, w->kv.revision);
+		return spec_of_revision(w, service, kv->revision);
 	}
 }
 
@@ -140,32 +165,69 @@ int spec_find(const struct sim_spec *spec, int component)
 	return -1;
 }
 
+const struct out *out_of(const struct world *w, int service, int component, unsigned n)
+{
+	const struct out *whole = NULL;
+
+	for (int i = 0; i < COMPONENTS; i++) {
+		const struct out *out = &w->kv.services[service].outs[i];
+
+		if (!out->used || out->component != component)
+			continue;
+		if (out->n == n)
+			return out;
+		if (!out->n)
+			whole = out;
+	}
+	return whole;
+}
+
+static void init_hosts(struct world *w)
+{
+	w->n_hosts = chance(w, 3) ? 1 : (int)between(w, 2, chance(w, 2) ? 3 : HOSTS_MAX);
+	for (int i = 0; i < w->n_hosts; i++) {
+		w->hosts[i] = (struct host){ .up = true,
+					     .agent_up = true,
+					     .listed = true,
+					     .up_at = NEVER,
+					     .agent_at = NEVER,
+					     .joined_at = NEVER,
+					     .listed_at = NEVER,
+					     .seen_at = NEVER,
+					     .hear_at = w->now + 1,
+					     .links_at = w->now + 1,
+					     .clock_ms = chance(w, 4) ? between(w, -4000, 4000) : 0 };
+		w->kv.host_alive[i] = w->kv.host_known[i] = true;
+		w->kv.host_seen_at[i] = 0;
+	}
+}
+
+static struct leader no_leader(void)
+{
+	return (struct leader){ .next = NEVER, .apply_at = NEVER, .deaf_at = NEVER };
+}
+
 void world_init(struct world *w, uint64_t seed, bool verbose)
 {
 	memset(w, 0, sizeof(*w));
 	w->seed = w->rng = seed;
 	w->verbose = verbose;
 	w->now = 1000000;
-	w->n_hosts = chance(w, 3) ? (int)between(w, 2, HOSTS_MAX) : 1;
-	for (int i = 0; i < w->n_hosts; i++) {
-		w->hosts[i] = (struct host){ .up = true,
-					     .agent_up = true,
-					     .up_at = NEVER,
-					     .agent_at = NEVER,
-					     .joined_at = NEVER,
-					     .seen_at = NEVER };
-		w->kv.host_alive[i] = true;
-	}
-	w->kv.spec = -1;
+	w->n_services = chance(w, 2) ? 1 : (int)between(w, 1, SERVICES);
+	init_hosts(w);
+	for (int i = 0; i < SERVICES; i++)
+		w->kv.services[i].spec = -1;
 	w->consul_at = NEVER;
-	w->leader = (struct leader){ .up = true, .started_at = w->now, .next = w->now, .apply_at = NEVER };
+	w->leader = w->former = no_leader();
+	w->leader.next = w->now;
+	w->no_session_check = chance(w, 4);
 	w->calm_at = w->now + between(w, 20000, 240000);
-	w->next_operator = w->now;
 	w->next_fault = chance(w, 4) ? NEVER : w->now + between(w, 0, 40000);
-	first_spec(w);
+	first_specs(w);
 }
 
 void world_release(struct world *w)
 {
 	plan_actions_release(&w->leader.actions);
+	plan_actions_release(&w->former.actions);
 }

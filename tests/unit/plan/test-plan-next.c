@@ -246,6 +246,60 @@ static void drained_instance_stops_when_its_consumer_let_go(void **state)
 	plans(&view, "status rolling 2 good 1 step 8\ndesire web/1.1 stop proven\n");
 }
 
+/* Acks lie below their writer's host. */
+static void consumer_on_another_host_lets_go(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+	struct plan_instance *front;
+
+	(void)state;
+	add_host(&view, "srv2", NULL);
+	service->good = new_spec(1);
+	add_component(service->good, "front", "f1", 1);
+	link_to(add_component(service->spec, "front", "f1", 1), "web", false);
+	front = add_instance(&view, "front", 1, 1, "f1", PLAN_RUN, PLAN_RUNNING);
+	free(front->host);
+	front->host = xstrdup("srv2");
+	strv_add(&front->links, "web");
+	add_instance(&view, "web", 1, 1, "w1", PLAN_DRAIN, PLAN_RUNNING)->since_ms = NOW - 1000;
+	*plan_view_add_ack(&view) = (struct plan_ack){ .host = xstrdup("srv2"),
+						       .service = xstrdup("portal"),
+						       .component = xstrdup("web"),
+						       .n = 1,
+						       .gen = 1,
+						       .consumer = xstrdup("front.1.1") };
+	plans(&view, "status done 1 good 1 step 8\ndesire web/1.1 stop proven\n");
+}
+
+/* What was said of an earlier drain must not end the next one. */
+static void acks_on_other_hosts_go_when_a_node_returns(void **state)
+{
+	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
+	_cleanup_plan_view_ struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+	const struct plan_action *action;
+
+	(void)state;
+	add_host(&view, "srv2", NULL);
+	add_host(&view, "srv3", NULL);
+	add_component(service->spec, "web", "w1", 1);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_DRAIN, PLAN_RUNNING);
+	for (unsigned i = 0; i < 3; i++)
+		*plan_view_add_ack(&view) = (struct plan_ack){ .host = xstrdup(i < 2 ? "srv3" : "srv2"),
+							       .service = xstrdup("portal"),
+							       .component = xstrdup("web"),
+							       .n = 1,
+							       .gen = 1,
+							       .consumer = xasprintf("front.%u.1", i + 1) };
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	action = &actions.txns[0].actions[1];
+	assert_int_equal(action->desired, PLAN_RUN);
+	assert_int_equal(action->drop_acks.n, 2);
+	assert_string_equal(action->drop_acks.v[0], "srv2");
+	assert_string_equal(action->drop_acks.v[1], "srv3");
+}
+
 static void drained_instance_waits_for_sessions(void **state)
 {
 	struct plan_view view;
@@ -346,6 +400,56 @@ static void node_of_a_dead_host_moves(void **state)
 	add_component(service->spec, "web", "w1", 1);
 	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
 	plans(&view, "status done 1 good 1 step 8\nassign web/1.2 srv2 run\n");
+}
+
+/* Consul leaves a service's checks as they are when its host dies: they say nothing. */
+static void what_is_on_a_dead_host_is_not_healthy(void **state)
+{
+	struct plan_view view;
+	struct plan_instance *it;
+
+	(void)state;
+	rolling_web(&view, PLAN_RUN, PLAN_RUNNING);
+	add_host(&view, "srv2", NULL);
+	view.hosts[1].alive = false;
+	view.hosts[1].alive_ms = 0;
+	view.hosts[1].dead_ms = 5000;
+	it = &view.instances[3];
+	free(it->host);
+	it->host = xstrdup("srv2");
+	it->proven = true;
+	plans(&view, "");
+}
+
+/* What ran before its host died may have ended with it, whatever Consul remembers. */
+static void what_returned_with_its_host_proves_itself_anew(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	rolling_web(&view, PLAN_RUN, PLAN_RUNNING);
+	view.hosts[0].alive_ms = 1000;
+	plans(&view, "");
+}
+
+/* A node that went back while its host is given up is made elsewhere, not started there as well. */
+static void nothing_is_started_on_a_dead_host(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_ROLLING_BACK, 2, 1);
+
+	(void)state;
+	service->good = new_spec(1);
+	add_component(service->good, "web", "w1", 1);
+	add_component(service->spec, "web", "w2", 1);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_STOP, PLAN_STOPPED);
+	free(view.instances[0].host);
+	view.instances[0].host = xstrdup("srv2");
+	add_host(&view, "srv2", NULL);
+	view.hosts[1].alive = false;
+	view.hosts[1].alive_ms = 0;
+	view.hosts[1].dead_ms = PLAN_RESCHEDULE_MS;
+	plans(&view, "status rolling-back 2 good 1 step 8\nassign web/1.2 srv1 prepare\n");
 }
 
 static void node_with_data_never_moves(void **state)
@@ -615,6 +719,8 @@ int main(void)
 		cmocka_unit_test(failed_start_goes_back),
 		cmocka_unit_test(on_failure_stop_stays),
 		cmocka_unit_test(drained_instance_stops_when_its_consumer_let_go),
+		cmocka_unit_test(consumer_on_another_host_lets_go),
+		cmocka_unit_test(acks_on_other_hosts_go_when_a_node_returns),
 		cmocka_unit_test(drained_instance_waits_for_sessions),
 		cmocka_unit_test(stopped_of_another_time_starts_no_second_writer),
 		cmocka_unit_test(settled_service_gives_nothing),
@@ -623,6 +729,9 @@ int main(void)
 		cmocka_unit_test(nodes_spread_over_the_hosts_that_match),
 		cmocka_unit_test(place_that_no_host_has_fails),
 		cmocka_unit_test(node_of_a_dead_host_moves),
+		cmocka_unit_test(what_is_on_a_dead_host_is_not_healthy),
+		cmocka_unit_test(what_returned_with_its_host_proves_itself_anew),
+		cmocka_unit_test(nothing_is_started_on_a_dead_host),
 		cmocka_unit_test(node_with_data_never_moves),
 		cmocka_unit_test(nothing_is_done_when_all_hosts_look_dead),
 		cmocka_unit_test(down_drains_consumers_first),

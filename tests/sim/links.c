@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Consumers: whom they send to, by what their agent heard of the catalog, and their word that they took one out. As in
+ * src/agent/links.c: without Consul all stays as it is, and for a while after its return so do members that it calls
+ * critical.
+ */
+#include "sim.h"
+
+#include <string.h>
+
+#define GRACE_MS 15000
+
+bool routes_to(const struct world *w, int consumer, int slot)
+{
+	return w->actual[consumer].route[slot / 64] >> (slot % 64) & 1;
+}
+
+static void set_route(struct actual *consumer, int slot, bool on)
+{
+	uint64_t bit = UINT64_C(1) << (slot % 64);
+
+	if (on)
+		consumer->route[slot / 64] |= bit;
+	else
+		consumer->route[slot / 64] &= ~bit;
+}
+
+void forget_routes(struct world *w, int slot)
+{
+	for (int i = 0; i < w->kv.n_records; i++)
+		set_route(&w->actual[i], slot, false);
+}
+
+static bool is_member(const struct world *w, int consumer, int slot)
+{
+	const struct record *r = &w->kv.records[slot], *c = &w->kv.records[consumer];
+
+	return w->actual[slot].used && r->service == c->service && uses(c->component, r->component);
+}
+
+/* `r` as heard. */
+static bool is_sent_to(const struct world *w, const struct kv *kv, int consumer, int slot, const struct record *r,
+		       bool grace)
+{
+	if (!r || !r->listed)
+		return false;
+	if (r->health == PLAN_PASSING && kv->host_alive[r->host])
+		return true;
+	return grace && r->health != PLAN_MAINTENANCE && routes_to(w, consumer, slot) &&
+	       w->actual[slot].container == CONTAINER_RUNNING;
+}
+
+/* HAProxy tells when the last session ended, which may take its time; what is in a file has none. */
+static void answer(struct world *w, int consumer, int slot)
+{
+	uint32_t drained = w->kv.records[slot].uid, me = w->kv.records[consumer].uid;
+	const struct ack *ack = find_ack(&w->kv, drained, me);
+	bool proxy = !strcmp(component_names[w->kv.records[consumer].component], "front");
+	unsigned sessions = proxy && (!ack || (ack->sessions && chance(w, 4))) ? (unsigned)random_to(w, 3) : 0;
+
+	write_ack(w, drained, me, sessions);
+	if (sessions)
+		sooner(&w->hosts[w->kv.records[consumer].host].links_at,
+		       w->now + (chance(w, 8) ? between(w, 5000, 40000) : between(w, 10, 2000)));
+}
+
+static void speak(struct world *w, const struct kv *kv, int consumer)
+{
+	for (int i = 0; i < w->kv.n_records; i++) {
+		int at = is_member(w, consumer, i) ? find_uid(kv, w->kv.records[i].uid, i) : -1;
+
+		if (at >= 0 && kv->records[at].health == PLAN_MAINTENANCE)
+			answer(w, consumer, i);
+		else if (is_member(w, consumer, i))
+			delete_ack(w, w->kv.records[i].uid, w->kv.records[consumer].uid);
+	}
+}
+
+static void update(struct world *w, const struct kv *kv, int consumer, bool grace)
+{
+	struct actual *c = &w->actual[consumer];
+	bool had[COMPONENTS] = { 0 }, has[COMPONENTS] = { 0 };
+
+	for (int i = 0; i < w->kv.n_records; i++) {
+		int at = is_member(w, consumer, i) ? find_uid(kv, w->kv.records[i].uid, i) : -1;
+		bool on = is_sent_to(w, kv, consumer, i, at < 0 ? NULL : &kv->records[at], grace);
+
+		had[w->kv.records[i].component] |= routes_to(w, consumer, i);
+		has[w->kv.records[i].component] |= on;
+		set_route(c, i, on);
+	}
+	for (int i = 0; i < COMPONENTS; i++)
+		if (had[i] && !has[i])
+			check_empty_route(w, consumer, i);
+	c->routed = true;
+}
+
+static bool is_consumer(const struct world *w, int slot, int host)
+{
+	const struct actual *a = &w->actual[slot];
+
+	return a->used && w->kv.records[slot].host == host && a->container == CONTAINER_RUNNING &&
+	       a->mind.container == CONTAINER_RUNNING && a->heard.assigned;
+}
+
+void hear_links(struct world *w, int host)
+{
+	struct host *h = &w->hosts[host];
+	unsigned newest = w->n_snapshots - 1, at = newest;
+	bool grace = w->now < h->hears_since + GRACE_MS && h->hears_since, silent;
+	const struct kv *kv;
+
+	h->links_at = NEVER;
+	if (!h->agent_up || !hears(w, host) || !w->n_snapshots)
+		return;
+	if (!w->calm)
+		at = old_snapshot(w, newest, 6);
+	if (at < h->links_of)
+		at = newest;
+	h->links_of = at;
+	if (at != newest)
+		h->links_at = w->now + between(w, 5, 2000);
+	if (grace)
+		sooner(&h->links_at, h->hears_since + GRACE_MS);
+	kv = &w->snapshots[at % SNAPSHOTS];
+	silent = !is_heard(w, host);
+	if (!silent && !w->calm && chance(w, 10)) { /* its words take longer */
+		silent = true;
+		sooner(&h->links_at, w->now + between(w, 5, 1000));
+	}
+	for (int i = 0; i < w->kv.n_records; i++)
+		if (is_consumer(w, i, host)) {
+			update(w, kv, i, grace);
+			if (!silent)
+				speak(w, kv, i);
+		}
+}
