@@ -38,6 +38,7 @@ const struct command *const commands[] = {
 	&cmd_service_lint,
 	&cmd_schema,
 	/* the rest */
+	&cmd_doctor,
 	&cmd_completion,
 	&cmd_help,
 	&cmd_version,

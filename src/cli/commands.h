@@ -29,6 +29,7 @@ extern const struct command cmd_checks;
 extern const struct command cmd_completion;
 extern const struct command cmd_connect;
 extern const struct command cmd_disconnect;
+extern const struct command cmd_doctor;
 extern const struct command cmd_down;
 extern const struct command cmd_events;
 extern const struct command cmd_exec;
