@@ -29,7 +29,7 @@ static const struct command_option options[] = {
 const struct command cmd_doctor = {
 	.name = "doctor",
 	.group = GROUP_OTHER,
-	.summary = N_("Say whether a machine is fit to be a host, and what to do about what is not"),
+	.summary = N_("Show what a machine lacks to be a host, and what to do"),
 	.details = N_(
 	    "Asks the machine for all that a host needs, before anything of tepuy is there and after: system, clock, "
 	    "disk, memory, kernel, runtime, Consul, mirror, ports, names, agent, firewall. Changes nothing. Run it as "
