@@ -99,6 +99,15 @@ static int take_value(struct parser *p, size_t index, const char *attached, stru
 	return set_value(p, index, attached ? attached : p->argv[p->at++], err);
 }
 
+static int take_host(struct parser *p, const char *attached, struct err *err)
+{
+	if (!attached && p->at >= p->argc)
+		return err_set(err, EINVAL, _("--%s needs a value: --%s %s"), "host", "host", "NAME");
+	free(p->args->host);
+	p->args->host = xstrdup(attached ? attached : p->argv[p->at++]);
+	return 0;
+}
+
 static int parse_long(struct parser *p, const char *text, struct err *err)
 {
 	size_t len = strcspn(text, "="), n = count_options(p->args->command);
@@ -112,6 +121,8 @@ static int parse_long(struct parser *p, const char *text, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(p->args->command->options[i].name, name))
 			return take_value(p, i, attached, err);
+	if (!strcmp(name, "host") && p->args->command->flags & COMMAND_AGENT)
+		return take_host(p, attached, err);
 	return unknown_option(p->args->command, name, err);
 }
 
@@ -209,6 +220,7 @@ void arguments_release(struct arguments *args)
 		strv_release(&args->values[i].texts);
 	free(args->values);
 	strv_release(&args->words);
+	free(args->host);
 	*args = (struct arguments){ 0 };
 }
 

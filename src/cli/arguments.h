@@ -21,6 +21,7 @@ struct arguments {
 	struct strv words;
 	size_t argv;                 /* index of the first word behind "--"; words.n when there is none */
 	struct option_value *values; /* one for each row of command->options */
+	char *host;                  /* --host, which every command with COMMAND_AGENT has; NULL: not given */
 	bool help;
 };
 

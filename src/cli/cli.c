@@ -12,6 +12,7 @@
 #include "base/i18n.h"
 #include "base/text.h"
 #include "cli/api.h"
+#include "cli/dial.h"
 #include "cli/terminal.h"
 
 static bool may_colour(void)
@@ -36,6 +37,7 @@ void cli_release(struct cli *cli)
 {
 	api_free(cli->api);
 	cli->api = NULL;
+	dial_end(cli);
 }
 
 char *cli_author(void)
@@ -72,6 +74,7 @@ static void say(struct cli *cli, const char *text)
 enum status cli_failed(struct cli *cli, const struct err *err)
 {
 	say(cli, err_text(err));
+	dial_explain(cli);
 	return STATUS_FAILED;
 }
 

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 
 struct api;
+struct dial;
 
 struct cli {
 	FILE *out, *err;
@@ -17,6 +18,7 @@ struct cli {
 	bool person;        /* standard input and `err` are terminals: questions can be asked */
 	bool colour;        /* `out` may be coloured: a terminal, and neither NO_COLOR nor TERM=dumb */
 	const char *socket; /* of the agent */
+	struct dial *dial;  /* the way to another host's agent (dial.h), or NULL */
 	struct api *api;    /* NULL for commands without COMMAND_AGENT */
 };
 

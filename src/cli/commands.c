@@ -10,6 +10,7 @@
 #include "cli/api.h"
 #include "cli/arguments.h"
 #include "cli/cli.h"
+#include "cli/dial.h"
 #include "cli/help.h"
 
 const struct command *const commands[] = {
@@ -37,12 +38,16 @@ const struct command *const commands[] = {
 	&cmd_recipe_show,
 	&cmd_service_lint,
 	&cmd_schema,
+	/* hosts */
+	&cmd_run,
+	&cmd_copy,
 	/* the rest */
 	&cmd_doctor,
 	&cmd_completion,
 	&cmd_help,
 	&cmd_version,
 	&cmd_setup,
+	&cmd_dial_stdio,
 #ifdef TEPUY_WITH_AGENT
 	&cmd_agent,
 #endif
@@ -78,7 +83,7 @@ static void add_name(struct strv *names, const struct command *command, const ch
 	size_t len = family_length(command);
 	_cleanup_(freep) char *name = NULL;
 
-	if (family && !is_family(command, family))
+	if (command->flags & COMMAND_HIDDEN || (family && !is_family(command, family)))
 		return;
 	name = family ? xstrdup(command->name + len + 1) : len ? xstrndup(command->name, len) : xstrdup(command->name);
 	if (!strv_has(names, name))
@@ -133,6 +138,21 @@ static enum status wrong_usage(struct cli *cli, const struct command *command, c
 	return command && command->flags & COMMAND_PROBE ? 3 : STATUS_USAGE;
 }
 
+/* The agent of this host, or of the one that --host or the environment names. */
+static int reach_agent(struct cli *cli, const struct arguments *args, struct err *err)
+{
+	const char *host = args->host ? args->host : getenv("TEPUY_HOST");
+	int r = 0;
+
+	if (!(args->command->flags & COMMAND_AGENT))
+		return 0;
+	if (host && *host)
+		r = dial_host(cli, host, err);
+	if (r == 0)
+		cli->api = api_new(cli->socket);
+	return r;
+}
+
 static int run(struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	_cleanup_arguments_ struct arguments args = { 0 };
@@ -144,8 +164,10 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 		help_command(cli->out, command);
 		return STATUS_DONE;
 	}
-	if (command->flags & COMMAND_AGENT)
-		cli->api = api_new(cli->socket);
+	if (reach_agent(cli, &args, &err) < 0) {
+		cli_failed(cli, &err);
+		return command->flags & COMMAND_PROBE ? 3 : STATUS_FAILED;
+	}
 	return command->exec(cli, &args);
 }
 

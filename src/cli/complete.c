@@ -14,9 +14,11 @@
 static void first_words(struct strv *ret)
 {
 	for (size_t i = 0; commands[i]; i++) {
-		_cleanup_(freep) char *word = xstrndup(commands[i]->name, strcspn(commands[i]->name, " "));
+		_cleanup_(freep) char *word = commands[i]->flags & COMMAND_HIDDEN
+						  ? NULL
+						  : xstrndup(commands[i]->name, strcspn(commands[i]->name, " "));
 
-		if (!strv_has(ret, word))
+		if (word && !strv_has(ret, word))
 			strv_take(ret, TAKE_PTR(word));
 	}
 }
@@ -207,7 +209,8 @@ static void zsh_describe(struct buf *to, const char *family, const char *indent)
 		const char *name = commands[i]->name;
 		_cleanup_(freep) char *prefix = NULL;
 
-		if (family ? strncmp(name, family, len - 1) || name[len - 1] != ' ' : strchr(name, ' ') != NULL)
+		if (family ? strncmp(name, family, len - 1) || name[len - 1] != ' '
+			   : strchr(name, ' ') != NULL || commands[i]->flags & COMMAND_HIDDEN)
 			continue;
 		prefix = xasprintf("%s:", name + len);
 		buf_printf(to, "%s\t", indent);

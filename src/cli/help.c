@@ -14,6 +14,7 @@ static const char *const group_titles[N_GROUPS] = {
 	[GROUP_SERVICE] = N_("Services"),
 	[GROUP_NODE] = N_("Nodes"),
 	[GROUP_DOCUMENT] = N_("Recipes and documents"),
+	[GROUP_HOST] = N_("Hosts"),
 	[GROUP_OTHER] = N_("This program"),
 };
 
@@ -40,7 +41,7 @@ static void add_commands(struct buf *to, bool (*wanted)(const struct command *co
 			 const void *data)
 {
 	for (size_t i = 0; commands[i]; i++)
-		if (wanted(commands[i], data))
+		if (!(commands[i]->flags & COMMAND_HIDDEN) && wanted(commands[i], data))
 			add_row(to, commands[i]->name, 14, _(commands[i]->summary));
 }
 
@@ -115,6 +116,8 @@ static void add_options(struct buf *to, const struct command *command)
 
 		add_row(to, left, width, _(o->help));
 	}
+	if (command->flags & COMMAND_AGENT)
+		add_row(to, "    --host NAME", width, _("Talk to that host's agent, by SSH"));
 	add_row(to, help_left, width, _("Show this help"));
 }
 

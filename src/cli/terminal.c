@@ -11,12 +11,13 @@
 
 static struct termios before;
 static volatile sig_atomic_t changed;
+static int terminal = STDIN_FILENO; /* the one that was changed */
 
 /* tcsetattr() may be called in a signal handler. */
 void terminal_restore(void)
 {
 	if (changed)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+		tcsetattr(terminal, TCSADRAIN, &before);
 	changed = 0;
 }
 
@@ -28,11 +29,16 @@ static void on_signal(int number)
 
 int terminal_set(enum terminal_mode mode, struct err *err)
 {
+	return terminal_set_on(STDIN_FILENO, mode, err);
+}
+
+int terminal_set_on(int fd, enum terminal_mode mode, struct err *err)
+{
 	static const int fatal[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGSEGV };
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_NODEFER };
 	struct termios now;
 
-	if (tcgetattr(STDIN_FILENO, &before) < 0)
+	if (tcgetattr(fd, &before) < 0)
 		return err_errno(err, ENOTTY, _("The terminal cannot be used"));
 	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
 		sigaction(fatal[i], &action, NULL);
@@ -41,8 +47,9 @@ int terminal_set(enum terminal_mode mode, struct err *err)
 		cfmakeraw(&now);
 	else
 		now.c_lflag &= ~(tcflag_t)ECHO;
+	terminal = fd;
 	changed = 1;
-	if (tcsetattr(STDIN_FILENO, TCSADRAIN, &now) < 0)
+	if (tcsetattr(fd, TCSADRAIN, &now) < 0)
 		return err_errno(err, errno, _("The terminal cannot be used"));
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Changes to the terminal on standard input, which are undone on every way out: return, signal, abort. */
+/* Changes to one terminal at a time, which are undone on every way out: return, signal, abort. */
 #ifndef TEPUY_CLI_TERMINAL_H
 #define TEPUY_CLI_TERMINAL_H
 
@@ -10,8 +10,9 @@ enum terminal_mode {
 	TERMINAL_HIDDEN, /* what is typed is not shown */
 };
 
-/* -ENOTTY when standard input is none. */
+/* Of standard input; -ENOTTY when that is none. */
 int terminal_set(enum terminal_mode mode, struct err *err);
+int terminal_set_on(int fd, enum terminal_mode mode, struct err *err);
 /* Back to how it was; harmless when nothing was changed. */
 void terminal_restore(void);
 /* 24 by 80 when it cannot be told. */

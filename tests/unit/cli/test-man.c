@@ -97,7 +97,7 @@ static void add_commands(struct buf *to)
 	for (size_t i = 0; commands[i]; i++) {
 		const struct command *command = commands[i];
 
-		if (!strcmp(command->name, "agent"))
+		if (!strcmp(command->name, "agent") || command->flags & COMMAND_HIDDEN)
 			continue;
 		buf_printf(to, ".Ss %s%s", command->name, command->usage ? " " : "");
 		add_text(to, command->usage ? command->usage : "");
