@@ -39,6 +39,7 @@ const struct command *const commands[] = {
 	&cmd_service_lint,
 	&cmd_schema,
 	/* hosts */
+	&cmd_host_apply,
 	&cmd_run,
 	&cmd_copy,
 	/* the rest */

@@ -37,6 +37,7 @@ extern const struct command cmd_events;
 extern const struct command cmd_exec;
 extern const struct command cmd_graph;
 extern const struct command cmd_help;
+extern const struct command cmd_host_apply;
 extern const struct command cmd_logs;
 extern const struct command cmd_ps;
 extern const struct command cmd_recipe_lint;

@@ -37,15 +37,20 @@ static bool is_chosen(const struct inventory *inventory, const char *name)
 }
 
 /* A port that nobody wrote is the SSH configuration's to say. */
-static void add_row(struct inventory *inventory, const struct host *row)
+void inventory_reach(const struct hosts *document, const struct host *row, struct remote_host *ret)
 {
-	const struct hosts *document = inventory->document;
-	struct remote_host host = {
+	*ret = (struct remote_host){
 		.name = row->item.name, .address = row->address, .user = row->user, .fingerprint = row->fingerprint
 	};
-
 	if (says_port(&row->item) || says_port(&document->defaults.item))
-		host.port = row->port;
+		ret->port = row->port;
+}
+
+static void add_row(struct inventory *inventory, const struct host *row)
+{
+	struct remote_host host;
+
+	inventory_reach(inventory->document, row, &host);
 	if (!is_chosen(inventory, host.name))
 		add(inventory, &host, row);
 }

@@ -40,6 +40,8 @@ int inventory_select(struct cli *cli, const struct arguments *args, struct inven
 /* The same without a command line; `file` NULL: hosts.yaml if it is there. `names`, `labels` may be NULL. */
 int inventory_load(struct cli *cli, const char *file, const struct strv *names, const struct strv *labels,
 		   struct inventory *ret, struct err *err);
+/* How a host of the document is reached. Borrows from both. */
+void inventory_reach(const struct hosts *document, const struct host *row, struct remote_host *ret);
 void inventory_release(struct inventory *inventory);
 
 #endif

@@ -28,7 +28,7 @@ struct progress {
 	pthread_mutex_t lock; /* over all of the above, once the thread runs */
 	pthread_cond_t stop;
 	pthread_t thread;
-	bool running, stopping;
+	bool running, stopping, held;
 };
 
 struct progress *progress_new(const struct progress_style *style)
@@ -145,7 +145,7 @@ static void draw(struct progress *progress, int64_t now)
 	size_t label = 0, text = 0, shown = 0, room = progress->style.rows > 4 ? (size_t)progress->style.rows - 3 : 4;
 	_cleanup_buf_ struct buf out = { 0 };
 
-	if (!progress->style.redraw)
+	if (!progress->style.redraw || progress->held)
 		return;
 	for (size_t i = 0; i < progress->n; i++) {
 		size_t l = output_width(progress->rows[i].label), t = output_width(progress->rows[i].text);
@@ -266,6 +266,16 @@ void progress_end(struct progress *progress, int64_t now)
 			row_release(&progress->rows[i]);
 	progress->n = kept;
 	draw(progress, now);
+	pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_hold(struct progress *progress, bool hold)
+{
+	pthread_mutex_lock(&progress->lock);
+	if (hold && progress->style.redraw)
+		region_draw(&progress->region, "");
+	progress->held = hold;
+	draw(progress, clock_monotonic_ms());
 	pthread_mutex_unlock(&progress->lock);
 }
 

@@ -38,6 +38,8 @@ void progress_set(struct progress *progress, const char *key, const char *label,
 /* Begins an update of all rows; those that progress_set does not name until progress_end are dropped by it. */
 void progress_begin(struct progress *progress);
 void progress_end(struct progress *progress, int64_t now);
+/* While it is held nothing is drawn, and what was drawn is cleared: the terminal is for a question. */
+void progress_hold(struct progress *progress, bool hold);
 /* Redraws five times a second, for the elapsed times, until progress_free: from a thread of its own. */
 void progress_run(struct progress *progress);
 
