@@ -170,6 +170,7 @@ static void launch(struct world *w, int slot)
 	struct actual *a = &w->actual[slot];
 	enum nature nature = nature_of(w, slot);
 
+	w->started = true;
 	memset(a->route, 0, sizeof(a->route));
 	a->routed = false;
 	a->container = nature == START_FAILS ? CONTAINER_EXITED : CONTAINER_RUNNING;

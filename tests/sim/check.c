@@ -95,7 +95,7 @@ static void check_kept_of(struct world *w, int service, int c, const bool servin
 {
 	struct service *s = &w->services[service];
 	bool stop_first = s->update[c].stop_first || s->exclusive[c] || s->fixed_ports[c];
-	unsigned allowed = stop_first ? s->update[c].parallel : 0, missing = 0, kept = kept_nodes(w, service, c);
+	unsigned allowed = stop_first ? s->update[c].parallel : 0, missing = 0, down[NODES_MAX + 1] = { 0 }, kept;
 
 	for (unsigned n = 1; n <= NODES_MAX; n++) {
 		struct node_record *node = &s->nodes[c][n];
@@ -103,8 +103,15 @@ static void check_kept_of(struct world *w, int service, int c, const bool servin
 		if (serving[n])
 			node->excused = false;
 		node->served = (node->served || firm[n]) && w->now >= node->until && !out_of(w, service, c, n);
-		missing += n <= kept && node->served && !node->excused && !serving[n];
+		down[n] = node->served && !node->excused && !serving[n];
+		missing += down[n];
 	}
+	if (missing <= allowed)
+		return;
+	kept = kept_nodes(w, service, c);
+	missing = 0;
+	for (unsigned n = 1; n <= kept; n++)
+		missing += down[n];
 	if (missing > allowed)
 		fail(w, "%u nodes of %s/%s are down, %u may be", missing, service_names[service], component_names[c],
 		     allowed);
@@ -114,7 +121,9 @@ void check_always(struct world *w)
 {
 	bool serving[SERVICES][COMPONENTS][NODES_MAX + 1] = { 0 }, firm[SERVICES][COMPONENTS][NODES_MAX + 1] = { 0 };
 
-	check_writers(w);
+	if (w->started)
+		check_writers(w);
+	w->started = false;
 	note_serving(w, serving, firm);
 	for (int s = 0; s < w->n_services; s++)
 		for (int c = 0; c < COMPONENTS; c++)

@@ -190,6 +190,7 @@ struct world {
 	uint64_t index; /* Consul's */
 	uint32_t uids;
 	bool changed; /* since the last snapshot */
+	bool started; /* a container, since the last check */
 	int64_t changed_at;
 	struct service services[SERVICES];
 	struct leader leader, former;
