@@ -69,15 +69,17 @@ static void kill_host(struct world *w, int host)
 static void cut_host(struct world *w, int host)
 {
 	struct host *h = &w->hosts[host];
-	uint64_t how = random_to(w, 4);
+	uint64_t how = random_to(w, 5);
 
 	if (!h->up)
 		return;
-	h->deaf = how != 1 && how != 3;
-	h->mute = how != 0 && how != 3;
-	h->lonely = how >= 2;
-	trace(w, "fault: host %s%s%s%s", host_names[host], h->deaf ? " does not hear Consul" : "",
-	      h->mute ? " is not heard by Consul" : "", h->lonely ? " does not reach the others" : "");
+	h->deaf = how == 0 || how == 2;
+	h->mute = how == 1 || how == 2;
+	h->lonely = how == 2 || how == 3;
+	h->silent = how == 4;
+	trace(w, "fault: host %s%s%s%s%s", host_names[host], h->silent ? " looks dead" : "",
+	      h->deaf ? " does not hear Consul" : "", h->mute ? " is not heard by Consul" : "",
+	      h->lonely ? " does not reach the others" : "");
 	excuse_host(w, host);
 	if (h->deaf)
 		h->hear_at = h->links_at = NEVER;
@@ -186,7 +188,7 @@ void calm_down(struct world *w)
 
 		if (!h->up && !h->gone)
 			h->up_at = w->now + 100;
-		if (h->up && (h->deaf || h->mute || h->lonely))
+		if (h->up && (h->deaf || h->mute || h->lonely || h->silent))
 			h->joined_at = w->now + 100;
 		if (h->up && !h->agent_up)
 			h->agent_at = w->now + 100;

@@ -127,7 +127,7 @@ static void reconnect(struct world *w, int host)
 	struct host *h = &w->hosts[host];
 
 	trace(w, "host %s is reachable again", host_names[host]);
-	h->deaf = h->mute = h->lonely = false;
+	h->deaf = h->mute = h->lonely = h->silent = false;
 	h->away = true;
 	h->joined_at = NEVER;
 	h->seen_at = w->now + between(w, 500, 5000);
@@ -152,9 +152,16 @@ void consul_returns(struct world *w)
 	w->consul_down = false;
 	w->consul_at = NEVER;
 	w->consul_since = w->now;
-	for (int i = 0; i < w->n_hosts; i++)
-		if (w->hosts[i].up && !w->hosts[i].deaf && !w->hosts[i].mute)
-			reconnect(w, i);
+	for (int i = 0; i < w->n_hosts; i++) {
+		struct host *h = &w->hosts[i], before = *h;
+
+		if (!h->up || h->deaf || h->mute)
+			continue;
+		reconnect(w, i);
+		h->lonely = before.lonely;
+		h->silent = before.silent;
+		h->joined_at = before.joined_at;
+	}
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (w->actual[i].used && forgot && w->actual[i].registered) {
 			w->actual[i].forgotten_until = w->now + between(w, 500, 9000);
@@ -167,7 +174,7 @@ void consul_returns(struct world *w)
 static void gossip(struct world *w, int host)
 {
 	struct host *h = &w->hosts[host];
-	bool alive = h->up && !h->deaf && !h->mute;
+	bool alive = h->up && !h->deaf && !h->mute && !h->silent;
 
 	h->seen_at = NEVER;
 	if (w->kv.host_alive[host] == alive)

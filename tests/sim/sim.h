@@ -129,6 +129,7 @@ struct host {
 	bool up, agent_up, gone; /* gone: for good */
 	bool deaf, mute;         /* cannot hear Consul; is not heard by it */
 	bool lonely;             /* cannot reach the other hosts */
+	bool silent;             /* its gossip is lost: it counts as dead though all else goes on */
 	bool known, listed;      /* its agent has heard its assignments, and has looked at the runtime */
 	int64_t up_at, agent_at, joined_at, listed_at; /* when that ends */
 	int64_t seen_at;                               /* when Consul's opinion of it changes next */
