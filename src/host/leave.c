@@ -207,6 +207,7 @@ static bool in_catalog(struct consul *consul, const char *name)
 static int remove_traces(struct step *step, struct consul *consul, const char *name, struct err *err)
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", name), *token = xasprintf(ACL_KEY_TOKEN "%s", name);
+	_cleanup_(freep) char *address = xasprintf("tepuy/address/%s", name);
 	_cleanup_consul_kvs_ struct consul_kvs keys = { 0 }, tokens = { 0 };
 	_cleanup_json_ json_t *body = json_pack("{s:s}", "Node", name);
 	_cleanup_(freep) char *text = json_dumps(body, JSON_COMPACT);
@@ -226,6 +227,8 @@ static int remove_traces(struct step *step, struct consul *consul, const char *n
 		r = consul_put(consul, "/v1/catalog/deregister", text, err);
 	if (r == 0)
 		r = consul_kv_delete_tree(consul, prefix, err);
+	if (r == 0)
+		r = consul_kv_delete(consul, address, err);
 	if (r == 0)
 		r = acl_host_forget(consul, name, err);
 	if (r == 0)
