@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cli/doctor.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -29,6 +30,40 @@ void doctor_ask_here(struct patient *patient)
 	patient->asked_ms = clock_realtime_ms();
 	run_checked(&run, &patient->answer, &patient->err);
 	patient->answered_ms = clock_realtime_ms();
+}
+
+static int take_answer(void *data, bool is_stderr, const char *bytes, size_t len)
+{
+	struct patient *patient = data;
+	size_t room = FACTS_MOST_BYTES - patient->answer.len;
+
+	if (!is_stderr)
+		buf_add(&patient->answer, bytes, len < room ? len : room);
+	return 0;
+}
+
+int doctor_ask_remote(struct remote *remote, bool sudo, struct patient *patient, struct err *err)
+{
+	_cleanup_strv_ struct strv argv = { 0 };
+	struct remote_command command = { .argv = &argv,
+					  .sudo = sudo,
+					  .input = facts_script,
+					  .input_len = strlen(facts_script),
+					  .sink = take_answer,
+					  .data = patient,
+					  .timeout_ms = ANSWER_MS };
+	int status, r;
+
+	doctor_words(&argv);
+	buf_release(&patient->answer);
+	patient->remote = true;
+	patient->asked_ms = clock_realtime_ms();
+	r = remote_exec(remote, &command, &status, err);
+	patient->answered_ms = clock_realtime_ms();
+	if (r == 0 && !patient->answer.len)
+		return err_set(err, EIO, _("%s answered nothing: sh ended with status %d"), remote_name(remote),
+			       status);
+	return r;
 }
 
 void doctor_examine(struct patient *patient)

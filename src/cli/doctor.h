@@ -7,6 +7,7 @@
 #include "base/strv.h"
 #include "cli/cli.h"
 #include "host/doctor.h"
+#include "ssh/remote.h"
 
 /* One machine. */
 struct patient {
@@ -23,6 +24,8 @@ struct patient {
 void doctor_words(struct strv *argv);
 /* Asks this machine. What goes wrong is in the patient. */
 void doctor_ask_here(struct patient *patient);
+/* Asks one over SSH, with sudo or without; -EPERM: sudo refused. Nothing of tepuy need be there. */
+int doctor_ask_remote(struct remote *remote, bool sudo, struct patient *patient, struct err *err);
 /* From the answer to the report; nothing when it did not answer. */
 void doctor_examine(struct patient *patient);
 /* Returns the exit status. */

@@ -59,6 +59,12 @@ static void doctor_docker(const struct doctor_view *view, struct doctor_report *
 			   NULL);
 }
 
+/* Before its first update apt knows of no package at all. */
+static bool knows_packages(const struct doctor_view *view)
+{
+	return !strcmp(get(view, "packages"), "listed");
+}
+
 void doctor_runtime(const struct doctor_view *view, struct doctor_report *report)
 {
 	const char *xen = get(view, "xen"), *candidate = get(view, "docker_candidate");
@@ -71,9 +77,9 @@ void doctor_runtime(const struct doctor_view *view, struct doctor_report *report
 		doctor_add(report, "runtime", DOCTOR_OK,
 			   xasprintf(_("Not installed yet; docker.io %s can be, by tepuy host apply"), candidate),
 			   NULL);
-	else if (!facts_has(view->facts, "packages"))
-		doctor_say(report, "runtime", DOCTOR_UNKNOWN,
-			   _("There is none, and apt does not say whether it has one"), NULL);
+	else if (!knows_packages(view))
+		doctor_say(report, "runtime", DOCTOR_UNKNOWN, _("There is none, and apt does not know of any yet"),
+			   _("Let apt read its sources: apt-get update; tepuy host apply does it too"));
 	else
 		doctor_say(report, "runtime", DOCTOR_FAILED, _("There is no Docker, and apt's sources have none"),
 			   _("Run apt-get update, or add Debian 12's main section to apt's sources"));
@@ -99,6 +105,10 @@ void doctor_consul(const struct doctor_view *view, struct doctor_report *report)
 		if (*candidate)
 			doctor_add(report, "consul", DOCTOR_OK,
 				   xasprintf(_("Not installed yet; %s can be, by tepuy host apply"), candidate), NULL);
+		else if (!knows_packages(view))
+			doctor_say(report, "consul", DOCTOR_UNKNOWN,
+				   _("Not installed, and apt does not know of it yet"),
+				   _("Let apt read its sources: apt-get update; tepuy host apply does it too"));
 		else
 			doctor_say(
 			    report, "consul", DOCTOR_WARNING, _("Not installed, and not in apt's sources"),

@@ -86,7 +86,8 @@ features() {
 
 packages() {
 	bounded 30 apt-cache policy docker.io consul >"$work/policy" || return
-	say packages asked
+	# Nothing is known of any package before the first `apt-get update`.
+	if ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; then say packages listed; else say packages unlisted; fi
 	while read -r key value; do
 		case $key in
 		docker.io:) name=docker ;;
@@ -96,15 +97,14 @@ packages() {
 	done <"$work/policy"
 }
 
-# Whoever installs packages uses these; asked as apt itself would, so that its proxies and keys count.
+# What apt would read, as apt itself would read it, so that its proxies count. It need not have read anything yet.
 mirrors() {
-	# shellcheck disable=SC2016 # apt's own variables
-	bounded 30 apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sort -u | head -n 6 >"$work/mirrors"
+	bounded 30 apt-get --print-uris update | sed -n "s|^'\([^']*/InRelease\)'.*|\1|p" | sort -u | head -n 6 >"$work/mirrors"
 	[ -s "$work/mirrors" ] || say mirror none
 	n=0
-	while read -r uri suite; do
+	while read -r uri; do
 		n=$((n + 1))
-		mirror "$uri" "$suite" "$work/mirror-$n" >"$work/said-$n" &
+		mirror "$uri" "$work/mirror-$n" >"$work/said-$n" &
 	done <"$work/mirrors"
 	wait
 	cat "$work"/said-* 2>/dev/null
@@ -112,11 +112,11 @@ mirrors() {
 	[ -z "$name" ] || if bounded 12 getent hosts "$name" >/dev/null; then say resolves "$name"; else say unresolved "$name"; fi
 }
 
-mirror() { # URI SUITE FILE
-	if bounded 20 /usr/lib/apt/apt-helper download-file "${1%/}/dists/$2/InRelease" "$3" >/dev/null; then
-		say mirror "reached $1 $2"
+mirror() { # URI FILE
+	if bounded 20 /usr/lib/apt/apt-helper download-file "$1" "$2" >/dev/null; then
+		say mirror "reached ${1%/*}"
 	else
-		say mirror "away $1 $2"
+		say mirror "away ${1%/*}"
 	fi
 }
 

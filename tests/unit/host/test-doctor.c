@@ -25,7 +25,7 @@ static const char healthy[] =
     "cgroup=v2 cpuset cpu io memory pids\nfeature=namespaces yes\nfeature=overlayfs yes\n"
     "feature=bridge yes\nfeature=veth yes\nfeature=nftables yes\n"
     "mirror=reached http://mirror.example.org/debian bookworm\nresolves=mirror.example.org\n"
-    "packages=asked\ndocker_candidate=20.10.24\nconsul_candidate=1.8.7\n"
+    "packages=listed\ndocker_candidate=20.10.24\nconsul_candidate=1.8.7\n"
     "docker_unit=active\ndocker=20.10.24+dfsg1 1.41\ndocker_live=true\ndocker_storage=overlay2\n"
     "consul=1.8.7\nconsul_unit=active\nconsul_token=file\nconsul_leader=192.0.2.11:8300\n"
     "consul_anonymous=403\nconsul_key=200\nconsul_self=200\nconsul_node=srv1\n"
@@ -48,7 +48,7 @@ static const char bare[] =
     "disk=/var/lib/docker ext2/ext3 20000000 30000000\ndisk=/var/lib/tepuy ext2/ext3 20000000 30000000\n"
     "cgroup=v2 cpuset cpu io memory pids\nfeature=namespaces yes\nfeature=overlayfs yes\n"
     "feature=bridge yes\nfeature=veth yes\nmirror=reached http://mirror.example.org/debian bookworm\n"
-    "resolves=mirror.example.org\npackages=asked\ndocker_candidate=20.10.24\n"
+    "resolves=mirror.example.org\npackages=listed\ndocker_candidate=20.10.24\n"
     "port=8300 free\nport=8301 free\nport=8302 free\nport=8500 free\nport=8470 free\n"
     "name=srv1\nname_address=127.0.1.1 \naddresses=127.0.0.1 ::1 192.0.2.11 \nfirewall=no-nft\n"
     "time_end=1795370002000\ndone=1\n";
@@ -183,6 +183,8 @@ static const struct row healthy_rows[] = {
 	{ "Docker's API is new", "docker", "docker=28.2.2 1.50\n", "runtime", "ok", NULL },
 	{ "Xen", "docker docker_live", "xen=4.17.3\n", "runtime", "ok", "Xen" },
 	{ "no runtime and no package", "docker docker_candidate", NULL, "runtime", "failed", NULL },
+	{ "apt has read nothing yet", "docker docker_candidate packages", "packages=unlisted\n", "runtime", "unknown",
+	  NULL },
 	{ "apt does not answer", "docker docker_candidate packages", NULL, "runtime", "unknown", NULL },
 	{ "no live-restore", "docker_live", "docker_live=false\n", "live-restore", "warning", NULL },
 	{ "no leader", "consul_leader", "consul_leader=\n", "consul", "failed", "leader" },
@@ -233,6 +235,7 @@ static const struct row healthy_rows[] = {
 static const struct row bare_rows[] = {
 	{ "Docker can be had", NULL, NULL, "runtime", "ok", "20.10.24" },
 	{ "Consul cannot", NULL, NULL, "consul", "warning", NULL },
+	{ "Consul, nobody knows", "packages", "packages=unlisted\n", "consul", "unknown", NULL },
 	{ "Consul can", NULL, "consul_candidate=1.8.7\n", "consul", "ok", "1.8.7" },
 	{ "no agent", NULL, NULL, "agent", "warning", NULL },
 	{ "no cluster", NULL, NULL, "members", "none", NULL },
