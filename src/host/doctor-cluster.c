@@ -40,7 +40,11 @@ static void doctor_docker(const struct doctor_view *view, struct doctor_report *
 	char version[48];
 
 	if (sscanf(fact, "%47s %u.%u", version, &major, &minor) != 3) {
-		if (doctor_is_root(view))
+		if (doctor_is_root(view) && !facts_has(view->facts, "tepuy") &&
+		    strcmp(get(view, "docker_unit"), "active"))
+			doctor_say(report, "runtime", DOCTOR_WARNING, _("Docker is installed and does not run"),
+				   _("Start it: systemctl start docker; tepuy host apply does it too"));
+		else if (doctor_is_root(view))
 			doctor_say(report, "runtime", DOCTOR_FAILED, _("Docker is installed and does not answer"),
 				   _("Look why: systemctl status docker; start it: systemctl start docker"));
 		else
