@@ -63,9 +63,7 @@ src/plan/next.c|if (!host->alive) {|if (false) {
 src/plan/place.c|if (!host->host->alive .. |if (
 src/plan/next.c|if (!host .. !movable)|if (!host)
 src/plan/node.c|if (node->current->lost)|if (false)
-src/plan/facts.c|return !host->alive \&\& reached|return reached
 src/plan/facts.c|return !host->alive \&\& reached.*|return false;
-src/plan/lookup.c|d = strcmp(x->host, y->host);|d = 0; (void)0;
 src/plan/act.c|returns ? ack_hosts(work, unit) : (struct strv){ 0 }|(struct strv){ 0 }
 src/plan/next.c|if (work->units\[i\].it->since_ms > latest)|if (false)
 src/agent/converge.c|(here \&\& !view->explained)|false
@@ -75,7 +73,6 @@ src/agent/converge.c|if (view->desired == NODE_STOP \&\& !runs \&\& |if (failed)
 src/agent/converge.c|\&\& view->container != CONTAINER_UNKNOWN \&\& !view->registered|
 src/agent/converge.c|if (!view->registered .. !view->level)|if (!view->registered)
 tests/sim/consul.c|a->index != w->kv.services\[service\].status_index|false
-tests/sim/consul.c|session != w->kv.session \&\& !w->no_session_check|false
 tests/sim/links.c|return grace \&\& |return false \&\& 
 END
 
