@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plays the operator of docs/setup.md in a lab: carries what the hosts' `tepuy setup` say from one to the other.
 
-  setup-operator.py PREFIX apply N SERVERS   hosts 1…N, the first SERVERS of them Consul's servers
-  setup-operator.py PREFIX renew N SERVERS   the same with new certificates
-  setup-operator.py PREFIX rotate N SERVERS  a new gossip key
-  setup-operator.py PREFIX step I STEP       one step on a host, its input from standard input
-  setup-operator.py PREFIX seals I           the input of the step `agent` for host I, as the servers seal it now
+  setup-operator.py PREFIX apply HOSTS SERVERS   HOSTS "1,2,3,4", of them SERVERS "1,2,3" Consul's servers
+  setup-operator.py PREFIX renew HOSTS SERVERS   the same with new certificates
+  setup-operator.py PREFIX rotate HOSTS SERVERS  a new gossip key
+  setup-operator.py PREFIX step I STEP           one step on a host, its input from standard input
+  setup-operator.py PREFIX killed HOSTS SERVERS  the steps of the last host, each killed after more and more time
 
 All that passes the operator's hands is appended to $SETUP_LOG. Every progress line is printed as "host step item state".
 """
@@ -18,6 +18,7 @@ import sys
 
 PREFIX = sys.argv[1]
 DATACENTER = "lab"
+KILLED = []  # hosts on which every step is killed before it may run to its end
 
 
 class Failed(Exception):
@@ -33,11 +34,23 @@ def address(i):
         return f"{file.read().strip()}.{10 + i}"
 
 
-def setup(i, step, given=None, show=True):
+def run(i, words, text):
+    return subprocess.run(["docker", "exec", "-i", f"{PREFIX}-h{i}", *words], input=text, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+
+def killed(i, step, given):
+    """Runs a step again and again, killed as by a power cut, each time after a little more time."""
+    for seconds in ("0.01", "0.02", "0.04", "0.08", "0.16", "0.32", "0.64"):
+        run(i, ["timeout", "-s", "KILL", seconds, "tepuy", "setup", step], json.dumps(given))
+
+
+def setup(i, step, given=None):
     """Runs a step on a host; its result, or Failed with its error."""
     text = json.dumps(given or {})
-    done = subprocess.run(["docker", "exec", "-i", f"{PREFIX}-h{i}", "tepuy", "setup", step], input=text, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if i in KILLED:
+        killed(i, step, given or {})
+    done = run(i, ["tepuy", "setup", step], text)
     with open(os.environ["SETUP_LOG"], "a", encoding="utf-8") as log:
         log.write(f"# {name(i)} {step}\n{text}\n{done.stdout}")
     lines = []
@@ -47,7 +60,7 @@ def setup(i, step, given=None, show=True):
         except ValueError as error:
             raise Failed(f"{name(i)} {step}: {line}") from error
     for line in lines:
-        if "state" in line and show:
+        if "state" in line:
             print(name(i), line["step"], line["item"], line["state"], sep=" ", flush=True)
     if lines and "result" in lines[-1] and done.returncode == 0:
         return lines[-1]["result"]
@@ -119,10 +132,8 @@ def rotate(hosts, servers):
     setup(servers[0], "rotate-gossip", {"phase": "finish"})
 
 
-def seals(i):
-    found = setup(i, "identity", who(i, [1, 2, 3]), show=False)
-    rows = [{"name": name(i), "certificate": found["certificate"]["pem"]}]
-    print(json.dumps(agent(i, setup(1, "acl", {"hosts": rows}, show=False)["hosts"][0]["sealed"])))
+def numbers(text):
+    return [int(i) for i in text.split(",")]
 
 
 def main():
@@ -130,10 +141,9 @@ def main():
     if verb == "step":
         print(json.dumps(setup(int(sys.argv[3]), sys.argv[4], json.load(sys.stdin))))
         return
-    if verb == "seals":
-        seals(int(sys.argv[3]))
-        return
-    hosts, servers = list(range(1, int(sys.argv[3]) + 1)), list(range(1, int(sys.argv[4]) + 1))
+    hosts, servers = numbers(sys.argv[3]), numbers(sys.argv[4])
+    if verb == "killed":
+        KILLED.append(hosts[-1])
     if verb == "rotate":
         rotate(hosts, servers)
     else:
