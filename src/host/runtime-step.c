@@ -120,12 +120,16 @@ static int wait_until_it_answers(struct step *step, const struct installable *ro
 static int bring_up(struct step *step, const struct installable *row, const char *previous, struct err *err)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
+	_cleanup_strv_ struct strv files = { 0 };
 	_cleanup_buf_ struct buf now = { 0 };
 	bool active = service_active(row->unit), restart;
 	int r = place_read(row->config, &now, err);
 
 	if (r < 0)
 		return r;
+	/* The package has started it, after the file was written. */
+	strv_add(&files, row->config);
+	stamp_adopt(row->unit, "config", buf_text(&now), &files);
 	restart = active && !stamp_is(row->unit, "config", buf_text(&now));
 	/* live-restore counts from a reload on; the restart for what is left then stops no container. */
 	if (restart)
