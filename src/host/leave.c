@@ -208,17 +208,17 @@ static int remove_traces(struct step *step, struct consul *consul, const char *n
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", name), *token = xasprintf(ACL_KEY_TOKEN "%s", name);
 	_cleanup_(freep) char *address = xasprintf("tepuy/address/%s", name);
-	_cleanup_consul_kvs_ struct consul_kvs keys = { 0 }, tokens = { 0 };
+	_cleanup_consul_kvs_ struct consul_kvs keys = { 0 };
+	_cleanup_consul_kv_ struct consul_kv accessor = { 0 };
 	_cleanup_json_ json_t *body = json_pack("{s:s}", "Node", name);
 	_cleanup_(freep) char *text = json_dumps(body, JSON_COMPACT);
 	bool node = in_catalog(consul, name);
+	bool has_token = consul_kv_get(consul, token, &accessor, NULL) != -ENOENT;
 	int r = consul_kv_list(consul, prefix, &keys, err);
 
-	if (r == 0)
-		r = consul_kv_list(consul, token, &tokens, err);
 	if (r < 0)
 		return r;
-	if (!keys.n && !tokens.n && !node) {
+	if (!keys.n && !has_token && !node) {
 		step_unchanged(step, "traces", _("Consul knows nothing of %s"), name);
 		return 0;
 	}
