@@ -101,7 +101,7 @@ static int give_token_to_consul(struct step *step, const struct wish *wish, stru
 
 static int put_token(struct step *step, const struct wish *wish, struct err *err)
 {
-	_cleanup_(freep) char *line = xasprintf("%s\n", wish->token);
+	_cleanup_(pki_wipe) char *line = xasprintf("%s\n", wish->token);
 	int r = 0;
 
 	if (place_is(PLACE_TOKEN, line, 0, 0600) && consul_has_token(wish->token)) {
@@ -114,7 +114,6 @@ static int put_token(struct step *step, const struct wish *wish, struct err *err
 		if (r == 0)
 			step_done(step, _("This host has its token for Consul"));
 	}
-	memset(line, 0, strlen(line));
 	return r;
 }
 
