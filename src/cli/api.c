@@ -13,7 +13,7 @@
 enum { MOST_LINE = 8 << 20 };
 
 struct api {
-	char *socket;
+	char *socket, *shown; /* shown: NULL is the socket itself */
 	struct http *http;
 };
 
@@ -33,12 +33,19 @@ void api_free(struct api *api)
 		return;
 	http_free(api->http);
 	free(api->socket);
+	free(api->shown);
 	free(api);
 }
 
 void api_freep(struct api **api)
 {
 	api_free(*api);
+}
+
+void api_call_it(struct api *api, const char *name)
+{
+	free(api->shown);
+	api->shown = xstrdup(name);
 }
 
 const char *api_socket(const struct api *api)
@@ -73,7 +80,7 @@ static int no_reply(struct api *api, struct err *err)
 	if (code == ECONNRESET || code == EPROTO)
 		return err_set(err, ECONNRESET,
 			       _("The agent at %s closed the connection; it may have been restarted: try again"),
-			       api->socket);
+			       api->shown ? api->shown : api->socket);
 	return -code;
 }
 

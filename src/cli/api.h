@@ -20,6 +20,8 @@ struct api *api_new(const char *socket);
 void api_free(struct api *api);
 void api_freep(struct api **api);
 const char *api_socket(const struct api *api);
+/* What messages call the socket instead of its path. */
+void api_call_it(struct api *api, const char *name);
 
 /* One request; `body` (borrowed) may be NULL. `ret` may be NULL; otherwise the answer must be a JSON object. */
 int api_call(struct api *api, const char *method, const char *path, const json_t *body, json_t **ret, struct err *err);

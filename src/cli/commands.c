@@ -149,9 +149,12 @@ static int reach_agent(struct cli *cli, const struct arguments *args, struct err
 		return 0;
 	if (host && *host)
 		r = dial_host(cli, host, err);
-	if (r == 0)
-		cli->api = api_new(cli->socket);
-	return r;
+	if (r < 0)
+		return r;
+	cli->api = api_new(cli->socket);
+	if (host && *host)
+		api_call_it(cli->api, host);
+	return 0;
 }
 
 static int run(struct cli *cli, const struct command *command, int argc, char **argv)

@@ -31,7 +31,7 @@ struct stream {
 	bool sudo;
 	struct sudo_gate gate;
 	struct buf up, down, tail; /* to the host, from it; the end of its standard error */
-	bool fd_ended, eof_sent, fd_shut;
+	bool fd_ended, eof_sent, fd_shut, spoke;
 };
 
 struct mux {
@@ -222,6 +222,7 @@ static void read_channel(struct stream *stream)
 		if (n <= 0)
 			return;
 		stream->down.len += (size_t)n;
+		stream->spoke = true;
 	}
 }
 
@@ -276,7 +277,10 @@ static void step_open(struct mux *mux, struct stream *stream)
 	write_fd(stream);
 	if (stream->state == STREAM_DONE || stream->down.len)
 		return;
-	if (ssh_channel_is_eof(stream->channel) && !stream->fd_shut && ssh_channel_poll(stream->channel, 0) <= 0) {
+	/* A command that ends without a word has failed: why is known when the channel is closed, and must be told
+	 * first. */
+	if (ssh_channel_is_eof(stream->channel) && !stream->fd_shut && (stream->spoke || stream->host) &&
+	    ssh_channel_poll(stream->channel, 0) <= 0) {
 		stream->fd_shut = true;
 		shutdown(stream->fd, SHUT_WR);
 	}

@@ -67,8 +67,8 @@ static int wrong(struct reader *reader, const char *what)
 	return err_set(reader->err, EINVAL, "%s:%d: %s", reader->file, reader->line, what);
 }
 
-/* The next word at `*at`, which may be quoted; NULL at the end or at a comment. */
-static char *next_word(const char **at)
+/* The next word at `*at`, up to one of `end`, which may be quoted; NULL at the end or at a comment. */
+static char *next_word(const char **at, const char *end)
 {
 	const char *p = *at + strspn(*at, " \t=");
 	struct buf word = { 0 };
@@ -78,7 +78,7 @@ static char *next_word(const char **at)
 		*at = p + strlen(p);
 		return NULL;
 	}
-	for (; *p && (quote || !isspace((unsigned char)*p)); p++) {
+	for (; *p && (quote || !strchr(end, *p)); p++) {
 		if (quote ? *p == quote : *p == '"' || *p == '\'')
 			quote = quote ? 0 : *p;
 		else if (*p == '\\' && (p[1] == '"' || p[1] == '\'' || p[1] == '\\'))
@@ -130,7 +130,7 @@ static void lower(char *text)
 
 static int take_line(struct reader *reader, const char *text)
 {
-	_cleanup_(freep) char *keyword = next_word(&text), *rest = NULL;
+	_cleanup_(freep) char *keyword = next_word(&text, " \t="), *rest = NULL;
 	_cleanup_strv_ struct strv words = { 0 };
 	struct directive *directive;
 	char *word;
@@ -140,7 +140,7 @@ static int take_line(struct reader *reader, const char *text)
 	lower(keyword);
 	text += strspn(text, " \t=");
 	rest = xstrdup(text);
-	while ((word = next_word(&text)))
+	while ((word = next_word(&text, " \t")))
 		strv_take(&words, word);
 	if (!words.n)
 		return wrong(reader, _("the keyword has no value"));

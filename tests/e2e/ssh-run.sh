@@ -184,7 +184,7 @@ umount "$TMP/full"
 
 echo "-- another host's agent"
 mkdir "$TMP/bin"
-printf '#!/bin/sh\nTEPUY_SOCKET=%s exec %s "$@"\n' "$TMP/far.sock" "$TEPUY" >"$TMP/bin/tepuy"
+printf '#!/bin/sh\necho $$ >>%s/dialled\nTEPUY_SOCKET=%s exec %s "$@"\n' "$TMP" "$TMP/far.sock" "$TEPUY" >"$TMP/bin/tepuy"
 chmod 755 "$TMP/bin/tepuy"
 cat >"$TMP/far.py" <<'END'
 import os, sys, time
@@ -232,7 +232,7 @@ if wait_for 20 grep -q one "$TMP/events"; then ok; else not_ok "$(cat "$TMP/even
 kill "$events"
 wait "$events" 2>/dev/null
 check "nothing of it stays behind" test -z "$(find /tmp -maxdepth 1 -name 'tepuy-dial-*' -newer "$TMP/far.py")"
-check "its other side ends too" wait_for 20 sh -c "! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF '$TEPUY'"
+check "its other side ends too" wait_for 20 sh -c "! xargs ps -p <'$TMP/dialled'"
 tepuy ps --host web1
 expect "a host without tepuy" 1 err "web1: " "not found"
 tepuy ps --host no-such-host.invalid
@@ -250,10 +250,10 @@ expect "a host that takes connections and says nothing" 3 err "127.0.6.1" "in ti
 check "is given up in bounded time ($took ms)" test "$took" -lt 20000
 kill -CONT "$hang"
 case_begin "a host that hangs in the middle of a command"
-(cd "$WORK" && exec setsid --wait "$TEPUY" run -H root@127.0.6.1:2205 -- sh -c "echo \$PPID >$TMP/hung; exec sleep 300") >"$TMP/out" 2>"$TMP/err" </dev/null &
+(cd "$WORK" && exec setsid --wait "$TEPUY" run -H root@127.0.6.1:2205 -- sh -c "echo >$TMP/hung; exec sleep 300") >"$TMP/out" 2>"$TMP/err" </dev/null &
 runner=$!
-if wait_for 20 test -s "$TMP/hung"; then
-	session=$(cat "$TMP/hung")
+if wait_for 20 test -e "$TMP/hung"; then
+	session=$(pgrep -P "$hang")
 	kill -STOP "$session"
 	start=$(now_ms)
 	wait "$runner"
