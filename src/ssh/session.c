@@ -121,6 +121,18 @@ static char *key_algorithms(const struct strv *first)
 	return strv_join(&list, ",");
 }
 
+/* libssh leaves a descriptor that it was given open, unless it forgets that it was. */
+static void drop_session(struct remote *remote)
+{
+	if (!remote->ssh)
+		return;
+	ssh_options_set(remote->ssh, SSH_OPTIONS_FD, NULL);
+	if (ssh_is_connected(remote->ssh))
+		ssh_disconnect(remote->ssh);
+	ssh_free(remote->ssh);
+	remote->ssh = NULL;
+}
+
 /* Of the algorithms those that cost least: the order counts, the rest stays possible. */
 static int prepare(struct opening *opening, struct err *err)
 {
@@ -135,7 +147,7 @@ static int prepare(struct opening *opening, struct err *err)
 	unsigned int port = opening->settings.port;
 	int off = 0, on = 1, r;
 
-	ssh_free(remote->ssh);
+	drop_session(remote);
 	remote->ssh = ssh_new();
 	if (!remote->ssh)
 		return err_set(err, ENOMEM, _("The SSH library cannot be used"));
@@ -320,11 +332,7 @@ void remote_close(struct remote *remote)
 		ssh_event_remove_session(remote->event, remote->ssh);
 		ssh_event_free(remote->event);
 	}
-	if (remote->ssh) {
-		if (ssh_is_connected(remote->ssh))
-			ssh_disconnect(remote->ssh);
-		ssh_free(remote->ssh);
-	}
+	drop_session(remote);
 	jump_release(remote->jump);
 	session_wipe(&remote->sudo_password);
 	free(remote->name);

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <glob.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <string.h>
 #include <strings.h>
@@ -38,15 +39,35 @@ struct reader {
 	struct err *err;
 };
 
+/* Who runs us. getpwuid() is for one thread only, and costs the reading of a file: it is called once. */
+struct operator
+{
+	char *name, *home;
+};
+
+static struct operator self;
+
+static void find_operator(void)
+{
+	const struct passwd *user = getpwuid(getuid());
+
+	self.name = xstrdup(user ? user->pw_name : "root");
+	self.home = xstrdup(user ? user->pw_dir : "/");
+}
+
+static const struct operator* operator(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_operator);
+	return &self;
+}
+
 static char *home_directory(void)
 {
 	const char *home = getenv("HOME");
-	const struct passwd *user;
 
-	if (home && *home)
-		return xstrdup(home);
-	user = getpwuid(getuid());
-	return xstrdup(user ? user->pw_dir : "/");
+	return xstrdup(home && *home ? home : operator()->home);
 }
 
 static int read_file(struct reader *from, struct ssh_config *config, const char *file, bool needed, int depth,
@@ -288,7 +309,7 @@ bool ssh_pattern_list(const char *text, const char *list)
 /* What has been found so far; Match looks at it too. */
 struct resolver {
 	const char *name;
-	char *local_user;
+	const char *local_user;
 	struct ssh_settings *to;
 	bool port_given, seen_only, seen_agent, seen_public_key, seen_password, seen_keyboard, seen_jump, seen_command;
 	bool seen_hash, seen_strict, seen_timeout, seen_known, seen_global;
@@ -589,9 +610,8 @@ static void expand_hostname(struct resolver *r)
 void ssh_config_resolve(const struct ssh_config *config, const char *name, const char *user, uint16_t port,
 			struct ssh_settings *ret)
 {
-	const struct passwd *self = getpwuid(getuid());
-	_cleanup_(freep) char *home = home_directory(), *local = xstrdup(self ? self->pw_name : "root");
-	struct resolver r = { .name = name, .local_user = local, .to = ret };
+	_cleanup_(freep) char *home = home_directory();
+	struct resolver r = { .name = name, .local_user = operator()->name, .to = ret };
 
 	*ret = (struct ssh_settings){ .user = xstrdup(user),
 				      .port = port,

@@ -26,7 +26,9 @@ chmod 755 "$TMP" "$TMP/users"
 export HOME=$SSH_HOME
 unset SSH_AUTH_SOCK
 TEPUY=${TEPUY:-${BUILD:-$(dirname "${BASH_SOURCE[0]}")/../../build}/src/cli/tepuy}
-TEPUY=$(realpath "$TEPUY")
+# A copy: a build that goes on meanwhile must not be run half written.
+cp "$TEPUY" "$TMP/tepuy"
+TEPUY=$TMP/tepuy
 # shellcheck disable=SC2034  # for the scripts
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
