@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/leader-apply.h"
+#include "agent/leader-ghosts.h"
 #include "agent/leader-view.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -18,6 +19,8 @@
 #define SEE_OWN_MS 5000
 /* Before another try after a refusal, when no watch says anything. */
 #define REFUSED_MS 500
+/* What could not be taken out of the catalog is tried again after so long. */
+#define GHOSTS_AGAIN_MS 30000
 
 struct leader {
 	struct agent *agent;
@@ -30,6 +33,8 @@ struct leader {
 	struct spec_cache *specs;
 	struct fetch *fetches;
 	bool applying, again;
+	bool hunting; /* a job takes ghosts out of the catalog */
+	int64_t hunted_ms;
 	uint64_t see_services, see_hosts; /* what the watches must show before the next plan */
 	int64_t see_until_ms;
 	sd_event_source *timer, *soon;
@@ -159,12 +164,66 @@ static void on_applied(void *data, const struct leader_applied *applied)
 		plan(leader);
 }
 
+/* --- ghosts --- */
+
+struct hunt {
+	struct leader *leader;
+	struct strv hosts;
+};
+
+static void hunt_work(void *data)
+{
+	struct hunt *hunt = data;
+
+	for (size_t i = 0; i < hunt->hosts.n; i++) {
+		_cleanup_err_ struct err err = ERR_INIT;
+
+		if (ghosts_remove(&hunt->leader->agent->env, hunt->hosts.v[i], &err) < 0)
+			log_warning("%s", err_text(&err));
+	}
+}
+
+static void hunt_done(void *data, bool dropped)
+{
+	struct hunt *hunt = data;
+
+	if (!dropped) {
+		hunt->leader->hunting = false;
+		hunt->leader->hunted_ms = clock_monotonic_ms();
+	}
+	strv_release(&hunt->hosts);
+	free(hunt);
+}
+
+/* How long until it is to be called again. */
+static int64_t hunt_ghosts(struct leader *leader, const struct leader_sources *from, const struct plan_view *view)
+{
+	int64_t again_ms = leader->hunted_ms + GHOSTS_AGAIN_MS - from->monotonic_ms, wait_ms;
+	_cleanup_strv_ struct strv hosts = { 0 };
+	struct hunt *hunt;
+
+	ghosts_find(from, view, &hosts, &wait_ms);
+	if (!hosts.n || leader->hunting)
+		return wait_ms;
+	if (leader->hunted_ms && again_ms > 0)
+		return again_ms < wait_ms ? again_ms : wait_ms;
+	hunt = xcalloc(1, sizeof(*hunt));
+	*hunt = (struct hunt){ .leader = leader, .hosts = hosts };
+	hosts = (struct strv){ 0 };
+	leader->hunting = true;
+	pool_submit(leader->agent->pool, hunt_work, hunt_done, hunt);
+	return wait_ms;
+}
+
+/* --- planning --- */
+
 static void plan(struct leader *leader)
 {
 	_cleanup_plan_view_ struct plan_view view = { 0 };
 	_cleanup_strv_ struct strv missing = { 0 };
 	_cleanup_err_ struct err err = ERR_INIT;
 	struct plan_actions actions = { 0 };
+	int64_t ghosts_ms = INT64_MAX, wake_ms;
 	struct leader_sources from = {
 		.hosts = &leader->hosts,
 		.services = &leader->services,
@@ -187,8 +246,13 @@ static void plan(struct leader *leader)
 		log_error("Nothing can be planned: %s", err_text(&err));
 		return;
 	}
-	if (actions.wake_ms != INT64_MAX)
-		wake_after(leader, actions.wake_ms - from.now_ms);
+	if (!view.consul_unwell)
+		ghosts_ms = hunt_ghosts(leader, &from, &view);
+	wake_ms = actions.wake_ms == INT64_MAX ? INT64_MAX : actions.wake_ms - from.now_ms;
+	if (ghosts_ms < wake_ms)
+		wake_ms = ghosts_ms;
+	if (wake_ms != INT64_MAX)
+		wake_after(leader, wake_ms);
 	if (actions.n) {
 		leader->applying = true;
 		leader_apply(leader->agent, &actions, leader->specs, &leader->hosts, consul_lock_session(leader->lock),

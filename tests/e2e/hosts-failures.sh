@@ -1,0 +1,258 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Three hosts of a lab, each with Consul (all three are servers), Docker and an agent; HAProxy on h1, web nodes on all, one
+# node with data on h3. Under load: a host dies and comes back, one is cut off, HAProxy's host is cut off from Consul,
+# Consul has no quorum, every agent and every Consul server is restarted. What it counted goes as rows of a table into
+# the file $FAULTS_TABLE, when that is set.
+# needs: docker
+# timeout: 420
+
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=lib-service.sh
+. "$(dirname "$0")/lib-service.sh"
+# shellcheck source=lib-faults.sh
+. "$(dirname "$0")/lib-faults.sh"
+# shellcheck source=../lab/hosts.sh
+. "$(dirname "$0")/../lab/hosts.sh"
+# shellcheck source=lib-hosts.sh
+. "$(dirname "$0")/lib-hosts.sh"
+
+# Long enough for Consul to be sure, short enough for a test; the default is a minute.
+RESCHEDULE=12
+make_tiny
+make_haproxy
+hosts_begin failures 3 --reschedule-after "${RESCHEDULE}s"
+WEB_PORT=8080
+url=http://$(lab_address "$LAB" 1):$WEB_PORT/
+
+# document TEXT: a page on every host, HAProxy on h1, data on h3.
+document() {
+	cat >"$TMP/service.yaml" <<-END
+		service: $SERVICE
+		components:
+		  web:
+		    recipe: tiny
+		    nodes: 3
+		    config: {text: $1}
+		    update: {order: start-first, parallel: 1, healthy_for: 1s, deadline: 40s, on_failure: rollback}
+		  front:
+		    recipe: haproxy
+		    connect: {backend: web}
+		    publish: {http: $WEB_PORT}
+		    place: {host: h1}
+		  keeper:
+		    recipe: tiny-data
+		    place: {host: h3}
+	END
+	hosts_copy 1 "$TMP/service.yaml"
+	hosts_copy 2 "$TMP/service.yaml"
+}
+
+document first
+check "the service comes up, one page on each host" hosts_up 1
+spread_out() {
+	[ "$(placed web)" = "h1 h2 h3" ] || { echo "web: $(placed web)"; return 1; }
+	[ "$(placed keeper)" = h3 ] && [ "$(placed front)" = h1 ]
+}
+check "nodes are where they should be" spread_out
+
+# --- operators ---
+
+# Both saw the same revision; one is first, and the other one is told who that was.
+two_operators() {
+	local first=0 second=0
+	document second
+	sed 's/second/third/' "$TMP/service.yaml" >"$TMP/other/service.yaml"
+	hosts_copy 2 "$TMP/other/service.yaml"
+	hosts_up 1 >"$TMP/first" 2>&1 &
+	local pid=$!
+	hosts_up 2 >"$TMP/second" 2>&1 || second=$?
+	wait "$pid" || first=$?
+	[ $((first == 0)) != $((second == 0)) ] || [ "$first$second" = 00 ] || { cat "$TMP/first" "$TMP/second"; return 1; }
+	[ "$first$second" = 00 ] || grep -qh "has changed $SERVICE in the meantime (revision" "$TMP/first" "$TMP/second" ||
+		{ cat "$TMP/first" "$TMP/second"; return 1; }
+	within 40 hosts_phase 1 "done"
+}
+mkdir -p "$TMP/other"
+check "two operators on two hosts at once: one is first, the other one is told" two_operators
+
+killed_command() {
+	document fourth
+	hosts_exec 2 timeout -s KILL 0.7 tepuy up /root/service.yaml --recipes /root/recipes --yes >/dev/null 2>&1
+	within 40 hosts_phase 1 "done" || return 1
+	wait_for 10 says_only fourth || { echo "it says $(curl -fsS "$url")"; return 1; }
+	hosts_up 2
+}
+check "the command line killed in the middle of 'up': it goes on, and 'up' again follows it" killed_command
+
+# --- a host dies ---
+
+host_dies() {
+	load_start died "$url"
+	sleep 2
+	lab_kill "$LAB" 3
+	began=$(now_ms)
+	wait_for 30 routes_avoid h3 || { echo "HAProxy still sends to h3"; hosts_servers; return 1; }
+	out_ms=$(($(now_ms) - began))
+	wait_for 60 healthy_elsewhere web 3 h3 || { placed web; return 1; }
+	moved_ms=$(($(now_ms) - began))
+	sleep 2
+	load_stop
+	table "a host with a web node dies" "$requests" "$failures" "HAProxy leaves it out after $(seconds "$out_ms"); all nodes healthy elsewhere after $(seconds "$moved_ms") (nodes move after $RESCHEDULE s)"
+	# Only what was in flight on the dead machine: no more than the load's connections.
+	[ "$failures" -le 16 ] || { cat "$TMP/died.wrk"; return 1; }
+}
+check "a host dies under load: only requests in flight there fail, its pages run elsewhere" host_dies
+
+data_stays() {
+	[ "$(placed_all keeper)" = h3 ] || { echo "keeper: $(placed_all keeper)"; return 1; }
+	! hosts_exec 1 docker ps -a --format '{{.Names}}' | grep keeper && ! hosts_exec 2 docker ps -a --format '{{.Names}}' | grep keeper
+}
+check "the node with data on the dead host is started nowhere else" data_stays
+
+host_returns() {
+	load_start returned "$url"
+	lab_start "$LAB" 3 || return 1
+	began=$(now_ms)
+	within 60 settled || return 1
+	table "the host comes back" "$requests" "$failures" "as it should be after $(seconds $(($(now_ms) - began)))"
+	load_stop
+	within 20 no_ghosts || return 1
+	[ "$failures" = 0 ] || { cat "$TMP/returned.wrk"; return 1; }
+}
+check "it comes back: what is too much there goes, data serves again, no ghost is in the catalog, no request fails" host_returns
+
+# --- a host is cut off ---
+
+cut_off() {
+	victim=2
+	before=$(hosts_containers $victim)
+	load_start cut "$url"
+	sleep 1
+	lab_cut "$LAB" $victim
+	began=$(now_ms)
+	wait_for 60 healthy_elsewhere web 3 h$victim || { placed web; return 1; }
+	moved_ms=$(($(now_ms) - began))
+	[ "$(hosts_containers $victim)" = "$before" ] || { echo "its nodes were touched"; return 1; }
+	lab_heal "$LAB"
+	within 90 settled || return 1
+	load_stop
+	table "a host is cut off, and comes back" "$requests" "$failures" "all nodes healthy elsewhere after $(seconds "$moved_ms"), its own run on"
+	within 20 no_ghosts || return 1
+	[ "$failures" -le 16 ] || { cat "$TMP/cut.wrk"; return 1; }
+}
+check "a host is cut off: it keeps its nodes, others take over; back again, what is too much goes" cut_off
+
+# --- HAProxy's host is cut off from Consul ---
+
+front_cut_off() {
+	before=$(hosts_servers)
+	load_start front "$url"
+	sleep 1
+	cut_consul 1
+	sleep 25 # Consul's view of h1 ends after six seconds, what the others make of it after $RESCHEDULE more
+	during=$(hosts_servers)
+	lab_heal "$LAB"
+	within 90 settled || return 1
+	load_stop
+	table "HAProxy's host is cut off from Consul for 25 s" "$requests" "$failures" "its routes stay as they were"
+	[ "$during" = "$before" ] || { echo "before: $before"; echo "during: $during"; return 1; }
+	[ "$failures" = 0 ] || { cat "$TMP/front.wrk"; return 1; }
+}
+check "HAProxy's host is cut off from Consul: it keeps its routes, no request fails" front_cut_off
+
+# --- agents and Consul are restarted ---
+
+agents_restarted() {
+	local i
+	before=$(for i in 1 2 3; do hosts_containers $i; done)
+	load_start agents "$url"
+	sleep 1
+	for i in 1 2 3; do hosts_exec $i systemctl kill -s KILL tepuy-agent & done
+	wait_all
+	wait_for 40 all_ready || return 1
+	for i in 1 2 3; do hosts_exec $i systemctl restart tepuy-agent || return 1; done
+	within 60 settled || return 1
+	load_stop
+	table "every agent is killed at once, and restarted one after another" "$requests" "$failures" ""
+	[ "$(for i in 1 2 3; do hosts_containers $i; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
+	[ "$failures" = 0 ] || { cat "$TMP/agents.wrk"; return 1; }
+}
+check "every agent is killed and restarted: no node is touched, no request fails" agents_restarted
+
+consul_restarted() {
+	local i
+	load_start consul "$url"
+	for i in 1 2 3; do
+		hosts_exec $i systemctl restart consul || return 1
+		wait_for 40 members_alive 3 || { hosts_exec 1 consul members; return 1; }
+	done
+	within 60 settled || return 1
+	load_stop
+	table "every Consul server is restarted, one after another" "$requests" "$failures" ""
+	[ "$failures" = 0 ] || { cat "$TMP/consul.wrk"; return 1; }
+}
+check "every Consul server is restarted one after another: no request fails" consul_restarted
+
+# --- no quorum ---
+
+no_quorum() {
+	before=$(for i in 1 2 3; do hosts_containers $i; done)
+	load_start quorum "$url"
+	hosts_exec 2 systemctl kill -s KILL consul
+	hosts_exec 3 systemctl kill -s KILL consul
+	hosts_exec 2 systemctl stop consul
+	hosts_exec 3 systemctl stop consul
+	sleep 8
+	document fifth
+	hosts_up 1 >"$TMP/out" 2>&1 && { echo "'up' said that it is done"; return 1; }
+	grep -qi consul "$TMP/out" || { cat "$TMP/out"; return 1; }
+	sleep $((RESCHEDULE))
+	[ "$(for i in 1 2 3; do hosts_containers $i; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
+	hosts_exec 2 systemctl start consul
+	hosts_exec 3 systemctl start consul
+	wait_for 40 members_alive 3 || return 1
+	within 60 settled || return 1
+	load_stop
+	table "Consul without quorum for $((RESCHEDULE + 8)) s" "$requests" "$failures" "nothing is changed; 'up' says why"
+	[ "$(for i in 1 2 3; do hosts_containers $i; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
+	[ "$failures" = 0 ] || { cat "$TMP/quorum.wrk"; return 1; }
+}
+check "Consul without quorum: nothing is changed, requests are answered, 'up' says what is wrong" no_quorum
+
+# --- a host is drained, and one that is dead is removed ---
+
+api() {
+	hosts_exec 1 curl -sS --unix-socket /run/tepuy/agent.sock -X "$1" "http://x/v1/$2"
+}
+
+drained() {
+	api POST host/h2/drain | jq -e '.drained' >/dev/null || return 1
+	within 60 healthy_elsewhere web 3 h2 || return 1
+	wait_for 30 [ -z "$(hosts_exec 2 docker ps -q --filter label=tepuy.instance)" ]
+	api POST host/h2/undrain | jq -e '.drained | not' >/dev/null
+}
+check "a drained host is emptied" drained
+
+removed() {
+	api DELETE host/h3 | grep -q "is alive" || return 1
+	lab_kill "$LAB" 3
+	wait_for 30 host_is h3 '.alive | not' || return 1
+	api DELETE host/h3 | grep -q "keeper/1\|nodes" || return 1
+	[ -z "$(api DELETE 'host/h3?force=1')" ] || return 1
+	! api GET hosts | jq -e '.hosts[] | select(.name == "h3")' >/dev/null || return 1
+	[ "$(hosts_exec 1 curl -fsS http://127.0.0.1:8500/v1/catalog/node/h3 | jq '[.Services[] | select(.Meta.tepuy == "1")] | length')" = 0 ]
+}
+check "a dead host is removed by force, its entries with it" removed
+
+removed_returns() {
+	lab_start "$LAB" 3 || return 1
+	within 60 host_is h3 '.alive and .removed and .cordoned' || return 1
+	wait_for 30 nothing_runs 3 || { hosts_exec 3 docker ps -a; hosts_exec 3 journalctl -u tepuy-agent -n 20; return 1; }
+	within 30 no_ghosts || return 1
+	api POST host/h3/uncordon | jq -e '(.cordoned or .removed) | not' >/dev/null
+}
+check "a removed host that comes back gives up what it ran, and waits to be let in" removed_returns
+
+finish
