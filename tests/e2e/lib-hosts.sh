@@ -12,7 +12,7 @@ hosts_begin() {
 	SERVICE=tt-$1-$$
 	hosts_n=$2
 	hosts_options="${*:3}"
-	export LAB_STATE=$TMP/lab
+	lab_state=$TMP/lab
 	at_exit lab_down "$LAB"
 	lab_up "$LAB" "${LAB_SUBNET:-auto}" "$2" ready || { echo "the lab did not come up"; exit 1; }
 	# The recipe `tiny` with a volume.
@@ -84,13 +84,22 @@ hosts_copy() {
 	docker cp "$2" "$(lab_container "$LAB" "$1"):/root/" >/dev/null
 }
 
-# Recipes go to every host that may need them, as long as no host asks another for them.
+# hosts_seed: puts the recipes on every host, by way of a service on h1: for tests in which no host asks another.
 hosts_seed() {
-	local i from file
-	from=$(lab_container "$LAB" "$1")
-	hosts_exec "$1" tar -C /var/lib/tepuy/store -cf - bundles >"$TMP/bundles.tar"
-	for ((i = 1; i <= hosts_n; i++)); do
-		[ "$i" = "$1" ] || docker exec -i "$(lab_container "$LAB" "$i")" tar -C /var/lib/tepuy/store -xf - <"$TMP/bundles.tar"
+	local i
+	cat >"$TMP/seed.yaml" <<-END
+		service: seed
+		components:
+		  web: {recipe: tiny, place: {host: h1}}
+		  front: {recipe: haproxy, connect: {backend: web}, place: {host: h1}}
+		  keeper: {recipe: tiny-data, place: {host: h1}}
+	END
+	hosts_copy 1 "$TMP/seed.yaml"
+	hosts_exec 1 tepuy up /root/seed.yaml --recipes /root/recipes --yes >"$TMP/seed.log" 2>&1 || { cat "$TMP/seed.log"; exit 1; }
+	hosts_exec 1 tepuy down seed --yes >/dev/null
+	hosts_exec 1 tar -C /var/lib/tepuy/store -cf - bundles >"$TMP/bundles.tar"
+	for ((i = 2; i <= hosts_n; i++)); do
+		docker exec -i "$(lab_container "$LAB" "$i")" tar -C /var/lib/tepuy/store -xf - <"$TMP/bundles.tar"
 	done
 }
 
@@ -145,8 +154,13 @@ nothing_runs() {
 hosts_servers() {
 	hosts_exec 1 sh -c 'pid=$(docker inspect -f "{{.State.Pid}}" $(docker ps -q --filter "name=front")) &&
 		echo "show stat" | socat - "UNIX-CONNECT:/proc/$pid/root/run/haproxy/admin.sock"' |
-		awk -F, '$1 == "backend" && $2 != "BACKEND" { sub(/:.*/, "", $74); print $2, $74, $18 ~ /^MAINT/ ? "maint" :
-			$18 ~ /^DRAIN/ ? "drain" : "ready" }' | sort
+		awk -F, '$1 == "backend" && $2 != "BACKEND" {
+			sub(/:.*/, "", $74)
+			state = "ready"
+			if ($18 ~ /^MAINT/) state = "maint"
+			if ($18 ~ /^DRAIN/) state = "drain"
+			print $2, $74, state
+		}' | sort
 }
 
 # routes_avoid HOST: HAProxy has servers, and none that takes requests is on that host.
