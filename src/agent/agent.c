@@ -349,7 +349,7 @@ static int start(struct program *program, const struct agent_options *options, s
 	agent->kv = kv_level_new(agent->loop, agent->env.consul);
 	kv_level_hold(agent->kv, true); /* until the gate is open */
 	program->leader = leader_new(agent);
-	agent->links = links_new(agent->loop, agent->env.consul, agent_on_link, agent);
+	agent->links = links_new(agent->loop, agent->env.consul, agent->env.host, agent_on_link, agent);
 	describe_host(program);
 	r = token_new(agent, options->consul_token_file, &program->token, err);
 	if (r == 0)

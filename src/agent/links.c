@@ -29,16 +29,18 @@ struct link {
 struct links {
 	struct http_loop *loop;
 	const struct consul *consul;
+	const char *host;
 	links_fn changed;
 	void *data;
 	struct link *first;
 };
 
-struct links *links_new(struct http_loop *loop, const struct consul *consul, links_fn changed, void *data)
+struct links *links_new(struct http_loop *loop, const struct consul *consul, const char *host, links_fn changed,
+			void *data)
 {
 	struct links *links = xcalloc(1, sizeof(*links));
 
-	*links = (struct links){ .loop = loop, .consul = consul, .changed = changed, .data = data };
+	*links = (struct links){ .loop = loop, .consul = consul, .host = host, .changed = changed, .data = data };
 	return links;
 }
 
@@ -95,10 +97,49 @@ static bool has_ended(const struct consul_service *service)
 	return false;
 }
 
+static struct consul_check *serf_health(const struct consul_service *service)
+{
+	for (size_t i = 0; i < service->checks.n; i++)
+		if (!strcmp(service->checks.v[i].id, "serfHealth"))
+			return &service->checks.v[i];
+	return NULL;
+}
+
+/*
+ * The other hosts' word on this one: after a cut they take half a minute to find out that it is back. It is here that
+ * its nodes are reached from.
+ */
+static void trust_own_host(struct consul_services *services, const char *host)
+{
+	for (size_t i = 0; i < services->n; i++) {
+		struct consul_service *service = &services->v[i];
+		struct consul_check *serf = service->node && !strcmp(service->node, host) ? serf_health(service) : NULL;
+
+		if (serf)
+			serf->status = CONSUL_PASSING;
+	}
+}
+
+static bool any_serves(const struct consul_services *services)
+{
+	for (size_t i = 0; i < services->n; i++)
+		if (members_health(&services->v[i].checks, NULL) >= MEMBER_WARNING)
+			return true;
+	return false;
+}
+
+/* That a host is dead is no check that Consul forgot: it is believed at once, if others can do the work. */
+static bool host_is_dead(const struct consul_service *service, bool others_serve)
+{
+	const struct consul_check *serf = serf_health(service);
+
+	return others_serve && serf && serf->status == CONSUL_CRITICAL;
+}
+
 /* Members that served before and are critical now are put back to serving. True: there were some. */
 static bool hold(const struct consul_services *before, struct consul_services *now)
 {
-	bool held = false;
+	bool held = false, others_serve = any_serves(now);
 
 	for (size_t i = 0; i < now->n; i++) {
 		struct consul_service *service = &now->v[i];
@@ -106,7 +147,7 @@ static bool hold(const struct consul_services *before, struct consul_services *n
 		enum member_health health = was ? members_health(&was->checks, NULL) : MEMBER_CRITICAL;
 
 		if (health < MEMBER_WARNING || members_health(&service->checks, NULL) != MEMBER_CRITICAL ||
-		    has_ended(service))
+		    has_ended(service) || host_is_dead(service, others_serve))
 			continue;
 		for (size_t j = 0; j < service->checks.n; j++)
 			if (service->checks.v[j].status == CONSUL_CRITICAL &&
@@ -126,6 +167,7 @@ static void take(struct link *link, const json_t *value, bool believe)
 		log_error("Consul's list of %s/%s cannot be read: %s", link->service, link->component, err_text(&err));
 		return;
 	}
+	trust_own_host(&services, link->links->host);
 	if (!believe && hold(&link->services, &services))
 		log_info("Members of %s/%s that Consul calls critical after its return keep their work for now.",
 			 link->service, link->component);

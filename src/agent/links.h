@@ -16,7 +16,9 @@ struct links;
 /* Called on the loop whenever the members of that component changed. */
 typedef void (*links_fn)(void *data, const char *service, const char *component);
 
-struct links *links_new(struct http_loop *loop, const struct consul *consul, links_fn changed, void *data);
+/* `host` is this one's name, borrowed. */
+struct links *links_new(struct http_loop *loop, const struct consul *consul, const char *host, links_fn changed,
+			void *data);
 void links_free(struct links *links);
 
 /* Starts to watch a component, or counts one more user of its watch; each is given back with links_drop. */

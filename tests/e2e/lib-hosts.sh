@@ -198,8 +198,7 @@ settled() {
 # no_ghosts: the catalog has exactly what is assigned, host by host.
 no_ghosts() {
 	local is wanted
-	wanted=$(hosts_exec 1 consul kv get -keys -recurse tepuy/host/ 2>/dev/null || hosts_exec 1 consul kv export tepuy/host/ |
-		jq -r '.[].key')
+	wanted=$(hosts_exec 1 consul kv get -keys -separator= tepuy/host/)
 	wanted=$(sed -n 's|^tepuy/host/\([^/]*\)/node/\([^/]*\)/\([^/]*\)/\(.*\)$|\1 \2-\3-\4|p' <<<"$wanted" | sort)
 	is=$(for name in $(hosts_exec 1 curl -fsS http://127.0.0.1:8500/v1/catalog/services | jq -r 'keys[]'); do
 		hosts_exec 1 curl -fsS "http://127.0.0.1:8500/v1/catalog/service/$name" |

@@ -142,7 +142,7 @@ served_by() {
 
 # load_start NAME URL [CONNECTIONS]: wrk in the background until load_stop; its report in $TMP/NAME.wrk.
 load_start() {
-	wrk -t 1 -c "${3:-16}" -d 600s --timeout 15s -s "$root/tests/e2e/load.lua" "$2" >"$TMP/$1.wrk" 2>&1 </dev/null &
+	wrk -t 1 -c "${3:-16}" -d 600s --timeout "${LOAD_TIMEOUT:-15s}" -s "$root/tests/e2e/load.lua" "$2" >"$TMP/$1.wrk" 2>&1 </dev/null &
 	load_pid=$!
 	lib_pids+=("$load_pid")
 	load_name=$1
