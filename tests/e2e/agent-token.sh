@@ -184,7 +184,8 @@ check "keys of a newer layout: the agent writes and plans nothing, keeps what ru
 same_schema() {
 	consul kv put tepuy/schema 1 >/dev/null
 	wait_for 20 agent_said "the agent works again" || { log_tail; return 1; }
-	wait_for 30 agent_ready && wait_for 20 agent_said "leads now" || { log_tail; return 1; }
+	wait_for 30 agent_ready || return 1
+	wait_for 20 agent_said "leads now" || { log_tail; return 1; }
 	up && serves third
 }
 check "the layout that it knows again: it works again" same_schema

@@ -5,7 +5,7 @@
 # Consul has no quorum, every agent and every Consul server is restarted. What it counted goes as rows of a table into
 # the file $FAULTS_TABLE, when that is set.
 # needs: docker
-# timeout: 420
+# timeout: 600
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
@@ -150,20 +150,29 @@ check "it comes back: what is too much there goes, data serves again, no ghost i
 
 # --- a host is cut off ---
 
+# consul_leader: the number of the host that leads Consul.
+consul_leader() {
+	local address i
+	address=$(hosts_exec 1 curl -fsS http://127.0.0.1:8500/v1/status/leader | tr -d '"')
+	for i in 1 2 3; do [ "$(lab_address "$LAB" "$i")" != "${address%:*}" ] || echo "$i"; done
+}
+
 cut_off() {
-	victim=2
-	before=$(hosts_containers $victim)
+	leader=$(consul_leader)
+	victim=$leader
+	[ "$victim" != 1 ] || victim=2
+	before=$(hosts_containers "$victim")
 	load_start cut "$url"
 	sleep 1
-	lab_cut "$LAB" $victim
+	lab_cut "$LAB" "$victim"
 	began=$(now_ms)
-	wait_for 60 healthy_elsewhere web 3 h$victim || { placed web; return 1; }
+	wait_for 60 healthy_elsewhere web 3 "h$victim" || { fail_load "web: $(placed web)"; return; }
 	moved_ms=$(($(now_ms) - began))
-	[ "$(hosts_containers $victim)" = "$before" ] || { echo "its nodes were touched"; return 1; }
+	[ "$(hosts_containers "$victim")" = "$before" ] || { echo "its nodes were touched"; return 1; }
 	lab_heal "$LAB"
 	within 90 settled || return 1
 	load_stop
-	table "a host is cut off, and comes back" "$requests" "$failures" "all nodes healthy elsewhere after $(seconds "$moved_ms"), its own run on"
+	table "a host is cut off ($([ "$victim" = "$leader" ] && echo "Consul's leader" || echo "a server of Consul")), and comes back" "$requests" "$failures" "all nodes healthy elsewhere after $(seconds "$moved_ms"), its own run on"
 	within 20 no_ghosts || return 1
 	[ "$failures" -le 16 ] || { cat "$TMP/cut.wrk"; return 1; }
 }
@@ -191,17 +200,17 @@ check "HAProxy's host is cut off from Consul: it keeps its routes, no request fa
 
 agents_restarted() {
 	local i
-	before=$(for i in 1 2 3; do hosts_containers $i; done)
+	before=$(for i in 1 2 3; do hosts_containers "$i"; done)
 	load_start agents "$url"
 	sleep 1
-	for i in 1 2 3; do hosts_exec $i systemctl kill -s KILL tepuy-agent & done
+	for i in 1 2 3; do hosts_exec "$i" systemctl kill -s KILL tepuy-agent & done
 	wait_all
 	wait_for 40 all_ready || return 1
-	for i in 1 2 3; do hosts_exec $i systemctl restart tepuy-agent || return 1; done
+	for i in 1 2 3; do hosts_exec "$i" systemctl restart tepuy-agent || return 1; done
 	within 60 settled || return 1
 	load_stop
 	table "every agent is killed at once, and restarted one after another" "$requests" "$failures" ""
-	[ "$(for i in 1 2 3; do hosts_containers $i; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
+	[ "$(for i in 1 2 3; do hosts_containers "$i"; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
 	[ "$failures" = 0 ] || { cat "$TMP/agents.wrk"; return 1; }
 }
 check "every agent is killed and restarted: no node is touched, no request fails" agents_restarted
@@ -210,7 +219,7 @@ consul_restarted() {
 	local i
 	load_start consul "$url"
 	for i in 1 2 3; do
-		hosts_exec $i systemctl restart consul || return 1
+		hosts_exec "$i" systemctl restart consul || return 1
 		wait_for 40 members_alive 3 || { hosts_exec 1 consul members; return 1; }
 	done
 	within 60 settled || return 1
@@ -223,7 +232,7 @@ check "every Consul server is restarted one after another: no request fails" con
 # --- no quorum ---
 
 no_quorum() {
-	before=$(for i in 1 2 3; do hosts_containers $i; done)
+	before=$(for i in 1 2 3; do hosts_containers "$i"; done)
 	load_start quorum "$url"
 	hosts_exec 2 systemctl kill -s KILL consul
 	hosts_exec 3 systemctl kill -s KILL consul
@@ -233,15 +242,15 @@ no_quorum() {
 	document fifth
 	hosts_up 1 >"$TMP/out" 2>&1 && { echo "'up' said that it is done"; return 1; }
 	grep -qi consul "$TMP/out" || { cat "$TMP/out"; return 1; }
-	sleep $((RESCHEDULE))
-	[ "$(for i in 1 2 3; do hosts_containers $i; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
+	sleep "$RESCHEDULE"
+	[ "$(for i in 1 2 3; do hosts_containers "$i"; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
 	hosts_exec 2 systemctl start consul
 	hosts_exec 3 systemctl start consul
 	wait_for 40 members_alive 3 || return 1
 	within 60 settled || return 1
 	load_stop
 	table "Consul without quorum for $((RESCHEDULE + 8)) s" "$requests" "$failures" "nothing is changed; 'up' says why"
-	[ "$(for i in 1 2 3; do hosts_containers $i; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
+	[ "$(for i in 1 2 3; do hosts_containers "$i"; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
 	[ "$failures" = 0 ] || { cat "$TMP/quorum.wrk"; return 1; }
 }
 check "Consul without quorum: nothing is changed, requests are answered, 'up' says what is wrong" no_quorum

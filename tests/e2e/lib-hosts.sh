@@ -152,6 +152,7 @@ nothing_runs() {
 
 # hosts_servers: `SERVER ADDRESS STATE` of HAProxy on h1, as `web-1.5 10.0.0.12 ready`, sorted.
 hosts_servers() {
+	# shellcheck disable=SC2016 # the host's shell expands it
 	hosts_exec 1 sh -c 'pid=$(docker inspect -f "{{.State.Pid}}" $(docker ps -q --filter "name=front")) &&
 		echo "show stat" | socat - "UNIX-CONNECT:/proc/$pid/root/run/haproxy/admin.sock"' |
 		awk -F, '$1 == "backend" && $2 != "BACKEND" {
