@@ -403,19 +403,23 @@ static void doctor_table(const struct doctor_view *view, struct doctor_report *r
 void doctor_firewall(const struct doctor_view *view, struct doctor_report *report)
 {
 	const char *fact = get(view, "firewall");
-	bool alone = doctor_alive(view) <= 1;
+	size_t alive = doctor_alive(view);
 
 	if (!facts_has(view->facts, "tepuy") || !has_leader(view))
 		return;
 	if (!strcmp(fact, "no-nft"))
-		doctor_say(report, "firewall", alone ? DOCTOR_WARNING : DOCTOR_FAILED,
+		doctor_say(report, "firewall", alive == 1 ? DOCTOR_WARNING : DOCTOR_FAILED,
 			   _("nft is not there: ports that no service publishes are open to everybody"),
 			   _("Install it: apt-get install nftables"));
 	else if (!*fact)
 		doctor_say(report, "firewall", DOCTOR_UNKNOWN, _("Only root can see the firewall"), NULL);
 	else if (strcmp(fact, "absent"))
 		doctor_table(view, report);
-	else if (alone)
+	else if (!alive)
+		doctor_say(report, "firewall", DOCTOR_UNKNOWN,
+			   _("There is no table inet tepuy, and Consul does not show whether there are other hosts"),
+			   NULL);
+	else if (alive == 1)
 		doctor_say(report, "firewall", DOCTOR_OK,
 			   _("No table is needed on the only host as long as no node runs, or "
 			     "nodes' ports are bound to Docker's own bridge"),

@@ -201,8 +201,8 @@ agent() {
 	say tepuy "$(bounded 15 tepuy --version | sed 's/^tepuy //')"
 	say agent_unit "$(bounded 10 systemctl is-active tepuy-agent)"
 	say agent "$(bounded 15 tepuy version --json)"
-	[ ! -r /etc/tepuy/tls/host-cert.pem ] ||
-		say certificate "$(sed -n '/^-----BEGIN/,/^-----END/{/^-----/d;p}' /etc/tepuy/tls/host-cert.pem | tr -d '\n')"
+	[ ! -r /etc/tepuy/tls/host.pem ] ||
+		say certificate "$(sed -n '/^-----BEGIN/,/^-----END/{/^-----/d;p}' /etc/tepuy/tls/host.pem | tr -d '\n')"
 }
 
 firewall() {

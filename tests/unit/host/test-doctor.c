@@ -53,6 +53,16 @@ static const char bare[] =
     "name=srv1\nname_address=127.0.1.1 \naddresses=127.0.0.1 ::1 192.0.2.11 \nfirewall=no-nft\n"
     "time_end=1795370002000\ndone=1\n";
 
+/* Of a host that is no more; it ends 365 days after NOW_MS. */
+#define CERTIFICATE                                                                                                    \
+	"MIIB6jCCAZGgAwIBAgIQXxSinWCNQRAYBH/KT1XHETAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAl0ZXB1eSBsYWIwHhcNMjYx"             \
+	"MTIyMTc1NjM0WhcNMjcxMTIyMTc1NjM0WjANMQswCQYDVQQDDAJoMTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABLVczCWa"             \
+	"KtWEqj6ThQyZVgW8IE+0HUB5efSgP4BzpvISk+H9cjbL7xUHvegtXqvBATP8MUXepyTfFYIkXBaA6pKjgcswgcgwDAYDVR0T"             \
+	"AQH/BAIwADAOBgNVHQ8BAf8EBAMCA4gwHQYDVR0lBBYwFAYIKwYBBQUHAwEGCCsGAQUFBwMCMB0GA1UdDgQWBBRP8zzCcJYW"             \
+	"lO5Sd2/Rer67L2HJ2TBJBgNVHREEQjBAggJoMYIJbG9jYWxob3N0hwR/AAABhxAAAAAAAAAAAAAAAAAAAAABhwQKUwALghFz"             \
+	"ZXJ2ZXIubGFiLmNvbnN1bDAfBgNVHSMEGDAWgBQIyhZo7kgrBbkyPA9Om2gglTNWnDAKBggqhkjOPQQDAgNHADBEAiB3pPjB"             \
+	"YSOwQzdMIM73GwKsLreLwtZWNTx+X2mfAurRewIgMcSTMXWP2pMs0m1CLkWVR4CK3c/5rN+az1iHILIPlAw="
+
 struct row {
 	const char *what;   /* of the change, for the message */
 	const char *drop;   /* facts of these keys are left out, blanks between */
@@ -60,6 +70,7 @@ struct row {
 	const char *check;  /* whose level is asked */
 	const char *level;  /* or "none" */
 	const char *phrase; /* in its text, or NULL */
+	int later;          /* days after NOW_MS */
 };
 
 static bool is_dropped(const char *line, const char *drop)
@@ -89,7 +100,7 @@ static void change(const char *text, const struct row *row, struct buf *to)
 		buf_adds(to, row->add);
 }
 
-static void judge(const char *text, struct facts *facts, struct doctor_report *ret)
+static void judge(const char *text, int later, struct facts *facts, struct doctor_report *ret)
 {
 	struct doctor_view view = { .facts = facts,
 				    .remote = true,
@@ -97,7 +108,7 @@ static void judge(const char *text, struct facts *facts, struct doctor_report *r
 				    .answered_ms = NOW_MS + 2300,
 				    .version = "0.1.0",
 				    .peer_port = 8470,
-				    .now_ms = NOW_MS };
+				    .now_ms = NOW_MS + later * 86400000LL };
 
 	facts_parse(text, strlen(text), facts);
 	doctor_judge(&view, ret);
@@ -120,7 +131,7 @@ static void try_row(const char *text, const struct row *row)
 	const char *level;
 
 	change(text, row, &changed);
-	judge(buf_text(&changed), &facts, &report);
+	judge(buf_text(&changed), row->later, &facts, &report);
 	finding = find(&report, row->check);
 	level = finding ? doctor_level_name(finding->level) : "none";
 	if (strcmp(level, row->level))
@@ -223,10 +234,19 @@ static const struct row healthy_rows[] = {
 	{ "the agent is alone", "agent",
 	  "agent={\"agent\":{\"version\":\"0.1.0\",\"host\":\"srv1\",\"consul\":null}}\n", "agent", "warning",
 	  "Consul" },
+	{ "a new certificate", NULL, "certificate=" CERTIFICATE "\n", "certificate", "ok", "365 days", 0 },
+	{ "a certificate that ends soon", NULL, "certificate=" CERTIFICATE "\n", "certificate", "warning", "15 days",
+	  350 },
+	{ "a certificate that ends now", NULL, "certificate=" CERTIFICATE "\n", "certificate", "failed", "2 days",
+	  363 },
+	{ "a certificate that has ended", NULL, "certificate=" CERTIFICATE "\n", "certificate", "failed", "ended",
+	  400 },
 	{ "a certificate that is none", NULL, "certificate=AAAA\n", "certificate", "failed", NULL },
 	{ "no table", "firewall", "firewall=absent\n", "firewall", "failed", NULL },
 	{ "no table on the only host", "firewall member", "firewall=absent\nmember=srv1 192.0.2.11 1\n", "firewall",
 	  "ok", NULL },
+	{ "no table, and nobody says who else is there", "firewall member", "firewall=absent\n", "firewall", "unknown",
+	  NULL },
 	{ "another table", "firewall", "firewall=3\n", "firewall", "failed", NULL },
 	{ "a host that it does not know", NULL, "member=srv4 192.0.2.1 1\n", "firewall", "failed", "srv4" },
 	{ "no nft", "firewall", "firewall=no-nft\n", "firewall", "failed", "nft" },
@@ -264,7 +284,7 @@ static void report_is(const char *text, const char *name, enum doctor_level wors
 	_cleanup_buf_ struct buf got = { 0 }, golden = { 0 };
 	_cleanup_facts_ struct facts facts = { 0 };
 
-	judge(text, &facts, &report);
+	judge(text, 0, &facts, &report);
 	for (size_t i = 0; i < report.n; i++) {
 		const struct doctor_finding *finding = &report.list[i];
 
