@@ -22,6 +22,8 @@
 #define STEADY_MS 10000
 /* A first end may be a hiccup; so many in a row are a failure to tell the leader. */
 #define ENDS_THAT_FAIL 3
+/* So long the file of a proxy that is up to date already waits for further changes. */
+#define FILES_PAUSE_MS 500
 
 struct instance *instance_find(struct agent *agent, const char *text)
 {
@@ -410,6 +412,22 @@ static struct converge_view view_of(const struct instance *instance, const json_
 	};
 }
 
+/*
+ * When nodes come and go in numbers, each change has gone through the proxy's socket already. Its file just follows,
+ * and follows once for all: each time it is validated by a program in the node, which takes from those that are
+ * starting.
+ */
+static bool more_may_come(struct instance *instance, const struct converge_view *view)
+{
+	if (view->configured || !instance->proxy_socket || !instance->files || !view->registered) {
+		instance->files_due_ms = 0;
+		return false;
+	}
+	if (!instance->files_due_ms)
+		instance->files_due_ms = view->now_ms + FILES_PAUSE_MS;
+	return view->now_ms < instance->files_due_ms;
+}
+
 /* A start that must wait for something else than time says so, once in the log. Takes `why`; NULL: nothing is in its
  * way.
  */
@@ -558,6 +576,7 @@ void instance_step(struct instance *instance)
 	use_links(instance);
 	context = instance->spec && instance->assignment ? instance_context(instance) : NULL;
 	view = view_of(instance, context);
+	view.configured |= more_may_come(instance, &view);
 	look_for_obstacles(instance, &view);
 	tell_found(instance);
 	step = converge_next(&view);
@@ -627,6 +646,8 @@ int64_t instances_next_retry(const struct agent *agent)
 			continue;
 		if (instance->retry_ms > now && instance->retry_ms < next)
 			next = instance->retry_ms;
+		if (instance->files_due_ms > now && instance->files_due_ms < next)
+			next = instance->files_due_ms;
 		if (instance->unwell && instance->look_ms > now && instance->look_ms < next)
 			next = instance->look_ms;
 	}

@@ -36,10 +36,11 @@ struct instance {
 	bool found_told;          /* and we asked for that since Consul was last away */
 	uint64_t seen_after;      /* only a look at the runtime that began after this one knows what is now */
 	bool image_ready, registered, proven;
-	char *level;        /* digest of the registration that Consul has, NULL: unknown */
-	char *files;        /* fingerprint of the context that its files were made from, NULL: unknown */
-	bool learned;       /* `proxy_socket` and `files` were looked up */
-	char *proxy_socket; /* the recipe's haproxy.socket, or NULL */
+	char *level;          /* digest of the registration that Consul has, NULL: unknown */
+	char *files;          /* fingerprint of the context that its files were made from, NULL: unknown */
+	int64_t files_due_ms; /* monotonic; a proxy's files follow then what its socket was told, 0: they do already */
+	bool learned;         /* `proxy_socket` and `files` were looked up */
+	char *proxy_socket;   /* the recipe's haproxy.socket, or NULL */
 	bool using_links;
 
 	/* Work */

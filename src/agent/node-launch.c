@@ -166,19 +166,34 @@ static int refresh_secrets(const struct node_job *job, struct err *err)
 	return names.n ? node_secrets_write(job->env, job->id, &names, err) : 0;
 }
 
-int node_put_file(const struct node_env *env, const char *container, const struct node_file *file, const char *path,
-		  struct err *err)
+static struct runtime_file to_put(const struct node_file *file, const char *path)
 {
-	struct runtime *rt = env->runtime;
-	struct runtime_file put = {
+	return (struct runtime_file){
 		.path = (char *)path,
 		.data = buf_text(&file->text),
 		.len = file->text.len,
 		.mode = file->from->mode ? file->from->mode : 0644,
 		.owner = file->from->owner,
 	};
+}
 
-	return rt->ops->put(rt, container, &put, 1, err);
+static int put_file(const struct node_job *job, const struct node_file *file, const char *path, struct err *err)
+{
+	struct runtime_file put = to_put(file, path);
+	struct runtime *rt = job->env->runtime;
+
+	return rt->ops->put(rt, job->container, &put, 1, err);
+}
+
+/* All at once: the runtime has to open a node that does not run yet each time. */
+int node_put_files(const struct node_env *env, const char *container, const struct node_files *files, struct err *err)
+{
+	_cleanup_(freep) struct runtime_file *put = xcalloc(files->n, sizeof(*put));
+	struct runtime *rt = env->runtime;
+
+	for (size_t i = 0; i < files->n; i++)
+		put[i] = to_put(&files->list[i], files->list[i].from->to);
+	return files->n ? rt->ops->put(rt, container, put, files->n, err) : 0;
 }
 
 /* Last of all: what was put but not yet taken up by the node is put and reloaded again. */
@@ -198,10 +213,10 @@ static int put_all(const struct node_job *job, const struct recipe *recipe, cons
 	_cleanup_(node_files_release) struct node_files files = { 0 };
 	int r = node_files_render(job->env, job->id, recipe, job->context, &files, err);
 
-	for (size_t i = 0; r == 0 && i < files.n; i++) {
+	for (size_t i = 0; r == 0 && i < files.n; i++)
 		files.list[i].changed = true;
-		r = node_put_file(job->env, container, &files.list[i], files.list[i].from->to, err);
-	}
+	if (r == 0)
+		r = node_put_files(job->env, container, &files, err);
 	return r < 0 ? r : remember_all(job, &files, err);
 }
 
@@ -255,11 +270,11 @@ static int replace(const struct node_job *job, const struct node_file *file, str
 	int r = 0;
 
 	if (file->from->validate.n) {
-		r = node_put_file(job->env, job->container, file, beside, err);
+		r = put_file(job, file, beside, err);
 		if (r == 0)
 			r = validate(job, file, beside, err);
 	}
-	return r < 0 ? r : node_put_file(job->env, job->container, file, file->from->to, err);
+	return r < 0 ? r : put_file(job, file, file->from->to, err);
 }
 
 static int reload(const struct node_job *job, const struct recipe *recipe, struct err *err)

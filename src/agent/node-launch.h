@@ -39,9 +39,8 @@ int node_stop(const struct node_job *job, struct err *err);
 /* Stops and removes it with its secrets and what is remembered of it; never a volume. */
 int node_remove(const struct node_job *job, struct err *err);
 
-/* Writes a rendered file into a container, at `path`. */
-int node_put_file(const struct node_env *env, const char *container, const struct node_file *file, const char *path,
-		  struct err *err);
+/* Writes rendered files into a container, where they belong. */
+int node_put_files(const struct node_env *env, const char *container, const struct node_files *files, struct err *err);
 /* The argv that validates it when it is at `path`; empty when its recipe has none. */
 void node_validation(const struct node_file *file, const char *path, struct strv *ret);
 

@@ -55,15 +55,6 @@ static int create(const struct node_job *job, const struct instance_id *id, cons
 	return rt->ops->create(rt, &spec, ret_container, err);
 }
 
-static int put_all(const struct node_job *job, const char *container, const struct node_files *files, struct err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < files->n; i++)
-		r = node_put_file(job->env, container, &files->list[i], files->list[i].from->to, err);
-	return r;
-}
-
 static int validate(const struct node_job *job, const char *container, const struct node_file *file, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
@@ -102,7 +93,7 @@ static int try_in(const struct node_job *job, const char *container, const struc
 	int r = rt->ops->start(rt, container, err);
 
 	if (r == 0)
-		r = put_all(job, container, files, err);
+		r = node_put_files(job->env, container, files, err);
 	for (size_t i = 0; r == 0 && i < files->n; i++)
 		r = validate(job, container, &files->list[i], err);
 	return r;

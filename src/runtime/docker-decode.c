@@ -285,20 +285,3 @@ int docker_decode_list(const char *json, size_t len, struct runtime_node **ret, 
 	*ret_n = n;
 	return 0;
 }
-
-uint64_t docker_decode_memory(const char *json, size_t len)
-{
-	json_auto_t *root = NULL;
-	const json_t *memory, *details, *cache;
-	json_int_t used;
-
-	if (docker_parse(json, len, JSON_OBJECT, N_("memory"), &root, NULL) < 0)
-		return 0;
-	memory = json_object_get(root, "memory_stats");
-	details = json_object_get(memory, "stats");
-	cache = json_object_get(details, "total_inactive_file"); /* cgroup v1 */
-	if (!cache)
-		cache = json_object_get(details, "inactive_file"); /* v2 */
-	used = json_integer_value(json_object_get(memory, "usage")) - json_integer_value(cache);
-	return used > 0 ? (uint64_t)used : 0;
-}

@@ -30,8 +30,6 @@ struct docker_container {
 void docker_container_release(struct docker_container *container);
 int docker_decode_container(const char *json, size_t len, struct docker_container *ret, struct err *err);
 int docker_decode_list(const char *json, size_t len, struct runtime_node **ret, size_t *ret_n, struct err *err);
-/* Bytes in use without the page cache, from GET /containers/ID/stats. 0: unknown. */
-uint64_t docker_decode_memory(const char *json, size_t len);
 /* {"Id": …}; the caller owns it. */
 int docker_decode_id(const char *json, size_t len, char **ret, struct err *err);
 

@@ -200,15 +200,10 @@ static int inspect(struct runtime *rt, const char *id, struct runtime_node *ret,
 {
 	struct docker *docker = docker_of(rt);
 	_cleanup_container_ struct docker_container container = { 0 };
-	_cleanup_(http_reply_release) struct http_reply reply = { 0 };
-	_cleanup_(freep) char *path = NULL;
 	int r = docker_find(docker, id, &container, err);
 
 	if (r < 0)
 		return r;
-	path = xasprintf("/containers/%s/stats?stream=false&one-shot=true", container.node.id);
-	if (container.node.state == RUNTIME_RUNNING && docker_call(docker, "GET", path, NULL, 0, &reply, NULL) == 0)
-		container.node.memory_used = docker_decode_memory(reply.body.data, reply.body.len);
 	*ret = container.node;
 	container.node = (struct runtime_node){ 0 };
 	return 0;

@@ -60,7 +60,7 @@ struct runtime_spec {
 
 enum runtime_state { RUNTIME_CREATED, RUNTIME_RUNNING, RUNTIME_EXITED, RUNTIME_BROKEN };
 
-/* list leaves out_of_memory, pid, started_ms and memory_used at 0: inspect knows them. Ports are those in force, so
+/* list leaves out_of_memory, pid and started_ms at 0: inspect knows them. Ports are those in force, so
  * none unless it runs. */
 struct runtime_node {
 	char *id, *name, *address; /* address: the node's own on the host's bridge, or NULL */
@@ -72,7 +72,6 @@ struct runtime_node {
 	int64_t started_ms; /* realtime, 0: never */
 	struct runtime_port *ports;
 	size_t n_ports;
-	uint64_t memory_used; /* only inspect fills it; 0: unknown */
 };
 
 /* Labels that every driver puts on what it makes; list returns only nodes with the first. */

@@ -175,10 +175,15 @@ requests_begin() {
 	lib_pids+=("$requests_pid")
 }
 
+enough_requests() {
+	[ "$(wc -c <"$TMP/requests.count")" -gt 10 ]
+}
+
 # requests_end: there were some, and none failed.
 requests_end() {
+	wait_for 20 enough_requests
 	end_process "$requests_pid"
-	[ "$(wc -c <"$TMP/requests.count")" -gt 10 ] || { echo "only $(wc -c <"$TMP/requests.count") requests"; return 1; }
+	enough_requests || { echo "only $(wc -c <"$TMP/requests.count") requests"; return 1; }
 	[ ! -s "$TMP/requests.failed" ] || { cat "$TMP/requests.failed"; return 1; }
 }
 

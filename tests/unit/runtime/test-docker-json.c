@@ -212,17 +212,6 @@ static void nonsense_is_refused_with_a_sentence(void **state)
 	}
 }
 
-static void memory_leaves_out_the_cache(void **state)
-{
-	static const char v1[] = "{\"memory_stats\":{\"usage\":1000,\"stats\":{\"total_inactive_file\":300}}}";
-	static const char v2[] = "{\"memory_stats\":{\"usage\":1000,\"stats\":{\"inactive_file\":200}}}";
-
-	(void)state;
-	assert_int_equal(docker_decode_memory(v1, strlen(v1)), 700);
-	assert_int_equal(docker_decode_memory(v2, strlen(v2)), 800);
-	assert_int_equal(docker_decode_memory("{}", 2), 0);
-}
-
 static void version_is_decoded(void **state)
 {
 	static const char json[] =
@@ -358,7 +347,6 @@ int main(void)
 		cmocka_unit_test(never_started_is_zero),
 		cmocka_unit_test(list_is_decoded),
 		cmocka_unit_test(nonsense_is_refused_with_a_sentence),
-		cmocka_unit_test(memory_leaves_out_the_cache),
 		cmocka_unit_test(version_is_decoded),
 		cmocka_unit_test(exec_state_is_decoded),
 		cmocka_unit_test(a_missing_program_is_127),
