@@ -33,6 +33,8 @@
 /* Jobs at once: starts of nodes wait for Docker, not for us. */
 #define MOST_THREADS 16
 #define MOST_LABEL 63
+/* So long jobs have to end when the agent does: the build of an image takes minutes. */
+#define JOBS_END_SECONDS 5
 
 /* Everything that lives as long as the program. */
 struct program {
@@ -368,6 +370,15 @@ static int start(struct program *program, const struct agent_options *options, s
 	return r;
 }
 
+/* What a job was at is found and taken up again as after a kill -9; the programs that it runs end with us. */
+static void end_jobs(struct agent *agent)
+{
+	if (!agent->pool || pool_stop(agent->pool, JOBS_END_SECONDS))
+		return;
+	log_info("What is under way, as the build of an image, is cut off.");
+	_exit(0);
+}
+
 static void release(struct program *program)
 {
 	struct agent *agent = &program->agent;
@@ -427,5 +438,6 @@ int agent_main(const struct agent_options *options)
 	agent_rest_soon(&program.agent);
 	r = sd_event_loop(program.agent.event);
 	sd_notify(0, "STOPPING=1");
+	end_jobs(&program.agent);
 	return r < 0;
 }

@@ -264,6 +264,11 @@ static void failed(struct instance *instance, struct job *job)
 		instance_succeeded(instance); /* nobody wants it any more: there is nothing to try again */
 	else
 		instance_failed(instance, err_text(&job->err), TAKE_PTR(job->log), 1000, final);
+	/* Its files can wait for their next try; what Consul is told of it cannot. */
+	if (job->step == CONVERGE_CONFIGURE) {
+		instance->files_retry_ms = instance->retry_ms;
+		instance->retry_ms = 0;
+	}
 	/* It may have been done in part: nobody may take it for stopped before the runtime has said so. */
 	if (job->step == CONVERGE_LAUNCH || job->step == CONVERGE_STOP || job->step == CONVERGE_REMOVE)
 		instance->container = CONTAINER_UNKNOWN;

@@ -101,7 +101,7 @@ void instance_free(struct instance *instance)
 static void forgive(struct instance *instance)
 {
 	instance->failures = 0;
-	instance->retry_ms = 0;
+	instance->retry_ms = instance->files_retry_ms = 0;
 	instance->failed = false;
 	free(TAKE_PTR(instance->why));
 	free(TAKE_PTR(instance->log));
@@ -566,6 +566,7 @@ void instance_step(struct instance *instance)
 	const struct agent *agent = instance->agent;
 	_cleanup_json_ json_t *context = NULL;
 	enum converge_step step;
+	bool configured;
 	struct converge_view view;
 
 	/* Nothing is done before all have told: Consul what is wanted, the runtime and the catalog what is there. */
@@ -576,7 +577,8 @@ void instance_step(struct instance *instance)
 	use_links(instance);
 	context = instance->spec && instance->assignment ? instance_context(instance) : NULL;
 	view = view_of(instance, context);
-	view.configured |= more_may_come(instance, &view);
+	configured = view.configured;
+	view.configured |= more_may_come(instance, &view) || view.now_ms < instance->files_retry_ms;
 	look_for_obstacles(instance, &view);
 	tell_found(instance);
 	step = converge_next(&view);
@@ -585,7 +587,7 @@ void instance_step(struct instance *instance)
 		instance_free(instance);
 		return;
 	}
-	if (step == CONVERGE_NOTHING && is_well(instance, &view))
+	if (step == CONVERGE_NOTHING && configured && is_well(instance, &view))
 		instance_succeeded(instance);
 	report(instance, &view);
 	if (step != CONVERGE_NOTHING) {
@@ -604,7 +606,8 @@ void instance_step(struct instance *instance)
 void instance_link_changed(struct instance *instance)
 {
 	if (instance->container == CONTAINER_RUNNING)
-		instance->retry_ms = 0; /* what did not work out for the old links may for the new ones */
+		instance->retry_ms = instance->files_retry_ms =
+		    0; /* what did not work out for the old links may for the new ones */
 	if (instance->registered)
 		proxy_update(instance);
 	instance_step(instance);
@@ -646,6 +649,8 @@ int64_t instances_next_retry(const struct agent *agent)
 			continue;
 		if (instance->retry_ms > now && instance->retry_ms < next)
 			next = instance->retry_ms;
+		if (instance->files_retry_ms > now && instance->files_retry_ms < next)
+			next = instance->files_retry_ms;
 		if (instance->files_due_ms > now && instance->files_due_ms < next)
 			next = instance->files_due_ms;
 		if (instance->unwell && instance->look_ms > now && instance->look_ms < next)

@@ -39,8 +39,9 @@ struct instance {
 	char *level;          /* digest of the registration that Consul has, NULL: unknown */
 	char *files;          /* fingerprint of the context that its files were made from, NULL: unknown */
 	int64_t files_due_ms; /* monotonic; a proxy's files follow then what its socket was told, 0: they do already */
-	bool learned;         /* `proxy_socket` and `files` were looked up */
-	char *proxy_socket;   /* the recipe's haproxy.socket, or NULL */
+	int64_t files_retry_ms; /* monotonic; after they could not be made or did not validate */
+	bool learned;           /* `proxy_socket` and `files` were looked up */
+	char *proxy_socket;     /* the recipe's haproxy.socket, or NULL */
 	bool using_links;
 
 	/* Work */

@@ -16,13 +16,21 @@ struct known {
 	char *name; /* "host" or "host portal-web-1.5" */
 	bool well;
 	int64_t since_ms; /* monotonic */
+	uint64_t look;    /* the last that it was seen in */
 };
 
 enum { BUCKETS = 4096 };
 
 struct health_memory {
 	struct known *buckets[BUCKETS];
+	uint64_t look;
 };
+
+static void known_free(struct known *known)
+{
+	free(known->name);
+	free(known);
+}
 
 struct health_memory *health_memory_new(void)
 {
@@ -34,8 +42,7 @@ void health_memory_free(struct health_memory *memory)
 	for (size_t i = 0; memory && i < BUCKETS; i++)
 		for (struct known *known = memory->buckets[i], *next; known; known = next) {
 			next = known->next;
-			free(known->name);
-			free(known);
+			known_free(known);
 		}
 	free(memory);
 }
@@ -60,11 +67,28 @@ static int64_t remember(struct health_memory *memory, const char *name, bool wel
 		*at = xcalloc(1, sizeof(**at));
 		**at = (struct known){ .name = xstrdup(name), .well = well, .since_ms = now_ms };
 	}
+	(*at)->look = memory->look;
 	if ((*at)->well != well) {
 		(*at)->well = well;
 		(*at)->since_ms = now_ms;
 	}
 	return now_ms - (*at)->since_ms;
+}
+
+/* What was not in the last look is gone: generations never come again. */
+static void forget_unseen(struct health_memory *memory)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct known **at = &memory->buckets[i]; *at;) {
+			struct known *known = *at;
+
+			if (known->look == memory->look) {
+				at = &known->next;
+				continue;
+			}
+			*at = known->next;
+			known_free(known);
+		}
 }
 
 /* --- specs --- */
@@ -85,13 +109,18 @@ struct spec_cache *spec_cache_new(void)
 	return xcalloc(1, sizeof(struct spec_cache));
 }
 
+static void cached_free(struct cached *cached)
+{
+	json_decref(cached->spec);
+	free(cached->service);
+	free(cached);
+}
+
 void spec_cache_free(struct spec_cache *cache)
 {
 	for (struct cached *cached = cache ? cache->first : NULL, *next; cached; cached = next) {
 		next = cached->next;
-		json_decref(cached->spec);
-		free(cached->service);
-		free(cached);
+		cached_free(cached);
 	}
 	free(cache);
 }
@@ -125,6 +154,33 @@ void spec_cache_put(struct spec_cache *cache, const char *service, uint64_t revi
 	}
 	json_decref(cached->spec);
 	cached->spec = spec;
+}
+
+static bool is_needed(const struct cached *cached, const struct plan_view *view)
+{
+	for (size_t i = 0; i < view->n_services; i++) {
+		const struct plan_service *service = &view->services[i];
+
+		if (!strcmp(service->name, cached->service))
+			return cached->revision == service->status.good ||
+			       cached->revision == service->status.revision ||
+			       (service->spec && cached->revision == service->spec->revision);
+	}
+	return false;
+}
+
+void spec_cache_trim(struct spec_cache *cache, const struct plan_view *view)
+{
+	for (struct cached **at = &cache->first; *at;) {
+		struct cached *cached = *at;
+
+		if (is_needed(cached, view)) {
+			at = &cached->next;
+			continue;
+		}
+		*at = cached->next;
+		cached_free(cached);
+	}
 }
 
 /* --- services --- */
@@ -435,6 +491,7 @@ static enum plan_health look_up(const struct health_table *table, const char *na
 
 static void read_health(const struct leader_sources *from, const struct health_table *table, struct plan_view *view)
 {
+	from->memory->look++;
 	for (size_t i = 0; i < view->n_hosts; i++) {
 		struct plan_host *host = &view->hosts[i];
 		int64_t so_ms;
@@ -456,6 +513,7 @@ static void read_health(const struct leader_sources *from, const struct health_t
 		well = instance->health == PLAN_PASSING || instance->health == PLAN_WARNING;
 		instance->health_ms = remember(from->memory, name, well, from->monotonic_ms);
 	}
+	forget_unseen(from->memory);
 }
 
 void leader_view(const struct leader_sources *from, struct plan_view *ret, struct strv *missing)

@@ -22,6 +22,8 @@ void spec_cache_free(struct spec_cache *cache);
 /* Borrowed; NULL: not there. */
 const json_t *spec_cache_get(const struct spec_cache *cache, const char *service, uint64_t revision);
 void spec_cache_put(struct spec_cache *cache, const char *service, uint64_t revision, json_t *spec); /* takes it */
+/* Drops those that no service of the view has as its wanted, present or good revision. */
+void spec_cache_trim(struct spec_cache *cache, const struct plan_view *view);
 
 struct leader_sources {
 	const struct consul_kvs *hosts;     /* tepuy/host/ */

@@ -242,6 +242,8 @@ static void plan(struct leader *leader)
 	view.reschedule_ms = leader->agent->reschedule_ms;
 	view.consul_unwell = !consul_watch_fresh(leader->services_watch) || !consul_watch_fresh(leader->hosts_watch) ||
 			     !consul_watch_fresh(leader->checks_watch);
+	if (!missing.n) /* what is fetched now is of no service of the view yet */
+		spec_cache_trim(leader->specs, &view);
 	if (plan_next(&view, &actions, &err) < 0) {
 		log_error("Nothing can be planned: %s", err_text(&err));
 		return;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/i18n.h"
@@ -24,9 +25,9 @@ struct queue {
 
 struct pool {
 	pthread_mutex_t lock;
-	pthread_cond_t more;
+	pthread_cond_t more, ended;
 	struct queue waiting, finished; /* under the lock */
-	unsigned n_threads, n_idle, n_waiting, most_threads;
+	unsigned n_threads, n_idle, n_waiting, n_ended, most_threads;
 	pthread_t *threads;
 	bool stopping;
 	int wake_fd;
@@ -86,6 +87,8 @@ static void *thread_main(void *data)
 		queue_add(&pool->finished, job);
 		wake_loop(pool);
 	}
+	pool->n_ended++;
+	pthread_cond_signal(&pool->ended);
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
@@ -120,6 +123,7 @@ int pool_new(sd_event *event, unsigned most_threads, struct pool **ret, struct e
 	queue_init(&pool->finished);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->more, NULL);
+	pthread_cond_init(&pool->ended, NULL);
 	pool->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = pool->wake_fd < 0 ? -errno
 			      : sd_event_add_io(event, &pool->source, pool->wake_fd, EPOLLIN, on_finished, pool);
@@ -162,6 +166,23 @@ void pool_submit(struct pool *pool, pool_work work, pool_done done, void *data)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+bool pool_stop(struct pool *pool, int seconds)
+{
+	struct timespec until;
+	bool stopped;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += seconds;
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = true;
+	pthread_cond_broadcast(&pool->more);
+	while (pool->n_ended < pool->n_threads && pthread_cond_timedwait(&pool->ended, &pool->lock, &until) == 0)
+		;
+	stopped = pool->n_ended == pool->n_threads;
+	pthread_mutex_unlock(&pool->lock);
+	return stopped;
+}
+
 void pool_free(struct pool *pool)
 {
 	struct job *job;
@@ -181,6 +202,7 @@ void pool_free(struct pool *pool)
 	sd_event_source_disable_unref(pool->source);
 	closep(&pool->wake_fd);
 	pthread_cond_destroy(&pool->more);
+	pthread_cond_destroy(&pool->ended);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->threads);
 	free(pool);

@@ -43,9 +43,10 @@ const struct command cmd_exec = {
 	.group = GROUP_NODE,
 	.flags = COMMAND_AGENT | COMMAND_ARGV,
 	.summary = N_("Run a command in a node"),
-	.details =
-	    N_("From a terminal both options are taken for granted when neither is given. The exit status is that of "
-	       "the command; 1 also when it could not be run. A component or service means its first running node."),
+	.details = N_(
+	    "From a terminal both options are taken for granted when neither is given. The exit status is that of "
+	    "the command: as in a shell 127 when there is no such program, 126 when it cannot be run; and 1 when the "
+	    "node could not be asked. A component or service means its first running node."),
 	.usage = "TARGET [--] COMMAND [ARGUMENT]…",
 	.min = 2,
 	.max = -1,

@@ -120,5 +120,22 @@ for delay in 0.2 0.8 2; do
 	check "killed $delay s into 'down': all is removed" killed_in_down "$delay"
 	[ "$delay" = 2 ] || up >/dev/null 2>&1
 done
+# A build takes as long as it likes; the agent's end does not wait for it.
+cp -r "$tiny/tiny" "$tiny/slow"
+sed -i -e 's/^recipe: .*/recipe: slow/' -e 's/^base: .*/base: {suite: bookworm}/' "$tiny/slow/recipe.yaml"
+echo 'build: [[sleep, "76543"]]' >>"$tiny/slow/recipe.yaml"
+printf 'service: %s\ncomponents: {web: {recipe: slow}}\n' "$SERVICE" >"$TMP/service.yaml"
+ends_while_building() {
+	up --detach || return 1
+	wait_for 60 pgrep -f '^sleep 76543' || { echo "no build is under way"; return 1; }
+	kill -TERM "$AGENT_PID"
+	wait_for 20 gone_or_zombie "$AGENT_PID" || { echo "the agent is still there"; return 1; }
+	wait_for 5 no_build || { echo "the build is still there"; return 1; }
+}
+no_build() {
+	! pgrep -f '^sleep 76543'
+}
+check "told to end while an image is built, the agent ends, and the build with it" ends_while_building
+
 [ "$failed" -eq 0 ] || log_tail 60
 finish

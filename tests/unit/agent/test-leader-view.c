@@ -305,6 +305,34 @@ static void what_its_agent_has_still_to_take_away_is_counted(void **state)
 	assert_int_equal(world->view.services[0].n_leaving, 0); /* the host is not of the cluster any more */
 }
 
+static void what_is_gone_is_forgotten(void **state)
+{
+	struct world *world = *state;
+	struct consul_kv kept = world->hosts[1];
+
+	look(world);
+	world->hosts[1] = kv("tepuy/host/h1/state/portal/web/1.5", "{\"state\":\"running\"}");
+	look(world);
+	world->hosts[1] = kept;
+	world->monotonic_ms = 9000;
+	look(world);
+	assert_int_equal(world->view.instances[0].health_ms, 0);
+	assert_int_equal(world->view.hosts[0].alive_ms, 8000);
+}
+
+static void revisions_that_nobody_needs_are_dropped(void **state)
+{
+	struct world *world = *state;
+
+	spec_cache_put(world->specs, "portal", 4, json_null());
+	spec_cache_put(world->specs, "other", 5, json_null());
+	look(world);
+	spec_cache_trim(world->specs, &world->view);
+	assert_non_null(spec_cache_get(world->specs, "portal", 5));
+	assert_null(spec_cache_get(world->specs, "portal", 4));
+	assert_null(spec_cache_get(world->specs, "other", 5));
+}
+
 static void a_check_without_a_host_is_nobodys(void **state)
 {
 	struct world *world = *state;
@@ -331,6 +359,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(times_count_from_when_it_was_first_seen_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_found_is_an_instance_until_it_is_assigned, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_its_agent_has_still_to_take_away_is_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_gone_is_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(revisions_that_nobody_needs_are_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_check_without_a_host_is_nobodys, setup, teardown),
 	};
 

@@ -129,6 +129,26 @@ static void what_waits_is_dropped_at_the_end(void **state)
 	assert_true(world.worked >= 2 && world.worked <= 10);
 }
 
+static void the_end_is_not_waited_for_without_bound(void **state)
+{
+	struct world world;
+
+	(void)state;
+	setup(&world, 2);
+	assert_true(pool_stop(world.pool, 1)); /* nothing runs */
+	teardown(&world);
+	setup(&world, 2);
+	pthread_mutex_lock(&world.gate);
+	pool_submit(world.pool, work, done, &world);
+	for (int64_t end = clock_monotonic_ms() + 4000; world.at_work < 1 && clock_monotonic_ms() < end;)
+		;
+	assert_false(pool_stop(world.pool, 0));
+	pthread_mutex_unlock(&world.gate);
+	assert_true(pool_stop(world.pool, 10));
+	teardown(&world);
+	assert_int_equal(world.dropped, 1);
+}
+
 static void an_unused_pool_ends(void **state)
 {
 	struct world world;
@@ -146,6 +166,7 @@ int main(void)
 		cmocka_unit_test(no_job_is_lost),
 		cmocka_unit_test(results_may_submit_more),
 		cmocka_unit_test(what_waits_is_dropped_at_the_end),
+		cmocka_unit_test(the_end_is_not_waited_for_without_bound),
 		cmocka_unit_test(an_unused_pool_ends),
 	};
 
