@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""slow-download.py URL HEAD HURRY: reads URL slowly, 2 MiB a second, until there is a file HURRY; then as fast as it comes.
+"""slow-download.py URL HEAD HURRY: reads URL slowly, 256 KiB a second, until there is a file HURRY; then as fast as it comes.
 Writes the headers to the file HEAD when they are there, and at the end prints the status and the bytes that came."""
 import os
 import sys
@@ -16,5 +16,5 @@ with urllib.request.urlopen(url, timeout=60) as answer:
     while data := answer.read(1 << 18):
         size += len(data)
         if not os.path.exists(hurry):
-            time.sleep(0.125)
+            time.sleep(1)
 print(answer.status, size)
