@@ -315,27 +315,38 @@ static void know_interfaces(struct firewall *firewall, const struct strv *nodes)
 	}
 }
 
+/* The interface of this host's own address may be its runtime's bridge: behind it are no others then. */
+static bool has_others(const struct firewall *firewall, const char *interface)
+{
+	for (size_t i = 0; i < firewall->hosts.n; i++) {
+		_cleanup_(freep) char *towards = host_interface_towards(firewall->hosts.v[i]);
+
+		if (strcmp(firewall->hosts.v[i], firewall->agent->env.address) && towards &&
+		    !strcmp(towards, interface))
+			return true;
+	}
+	return false;
+}
+
 /*
- * Whether there is to be a table; -EAGAIN while it cannot be said. The interface with this host's own address is where
- * others come from, unless there are none.
+ * Whether there is to be a table; -EAGAIN while it cannot be said. None is needed when nodes' ports are bound to
+ * loopback, or to the bridge of this host's own nodes.
  */
-static int is_needed(const struct firewall *firewall, const char *outside)
+static int is_needed(const struct firewall *firewall, const char *own)
 {
 	const char *address = firewall->agent->env.address;
 
 	if (text_starts(address, "127.") || !strcmp(address, "::1"))
 		return 0;
-	if (firewall->n_hosts > 1)
-		return 1;
 	if (!firewall->interfaces.n)
-		return -EAGAIN;
-	return !outside || !strv_has(&firewall->interfaces, outside);
+		return firewall->n_hosts > 1 ? 1 : -EAGAIN;
+	return !own || !strv_has(&firewall->interfaces, own) || has_others(firewall, own);
 }
 
 void firewall_look(struct firewall *firewall)
 {
 	_cleanup_firewall_rules_ struct firewall_rules rules = { 0 };
-	_cleanup_(freep) char *outside = NULL;
+	_cleanup_(freep) char *own = NULL;
 	char *text;
 	int needed;
 
@@ -343,12 +354,12 @@ void firewall_look(struct firewall *firewall)
 		return;
 	collect(firewall, &rules);
 	know_interfaces(firewall, &rules.nodes);
-	outside = host_interface_with(firewall->agent->env.address);
-	needed = is_needed(firewall, outside);
+	own = host_interface_with(firewall->agent->env.address);
+	needed = is_needed(firewall, own);
 	if (needed < 0 || (!needed && !firewall->applied))
 		return;
 	for (size_t i = 0; i < firewall->interfaces.n; i++)
-		if (!outside || strcmp(firewall->interfaces.v[i], outside))
+		if (!own || strcmp(firewall->interfaces.v[i], own))
 			strv_add(&rules.interfaces, firewall->interfaces.v[i]);
 	strv_copy(&rules.hosts, &firewall->hosts);
 	strv_add(&rules.hosts, firewall->agent->env.address);
