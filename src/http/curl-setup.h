@@ -21,6 +21,8 @@ struct http_exchange {
 	const struct http_request *request; /* borrowed */
 	struct curl_slist *headers;
 	size_t header_bytes;
+	struct http_part part; /* of a Content-Range; `len` 0: there was none */
+	bool head_told;
 	struct http_reply reply;
 	int failure;  /* positive errno that a callback stopped the transfer with */
 	bool invalid; /* the request itself cannot be sent: failure says why */

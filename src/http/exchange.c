@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define DEFAULT_TIMEOUT_MS 30000
 #define CONNECT_TIMEOUT_MS 5000
 #define DEFAULT_MOST (64u << 20)
+#define STALL_BYTES 64           /* a second: less is standing still */
 #define MOST_HEADERS (64u << 10) /* bytes of a reply's headers together; libcurl has no such limit of its own */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -63,6 +65,24 @@ void http_server_release(struct http_server *server)
 	*server = (struct http_server){ 0 };
 }
 
+/* What comes is said before it comes. */
+static int tell_head(struct http_exchange *x, int status)
+{
+	struct http_part part = x->part;
+	curl_off_t length = -1;
+
+	if (x->head_told || !x->request->head)
+		return 0;
+	x->head_told = true;
+	if (status != 206) {
+		curl_easy_getinfo(x->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+		part.from = 0;
+		part.len = part.total = length < 0 ? HTTP_TOTAL_UNKNOWN : (uint64_t)length;
+	} else if (!part.len)
+		return -EBADMSG; /* a part of what, nobody said */
+	return x->request->head(x->request->sink_data, status, &part);
+}
+
 static size_t on_body(char *bytes, size_t size, size_t n, void *data)
 {
 	struct http_exchange *x = data;
@@ -73,8 +93,10 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *data)
 		return CURL_WRITEFUNC_ERROR;
 	curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (x->request->sink && status / 100 == 2) {
-		int r = x->request->sink(x->request->sink_data, bytes, len);
+		int r = tell_head(x, (int)status);
 
+		if (r == 0)
+			r = x->request->sink(x->request->sink_data, bytes, len);
 		/* The sink may have cancelled this very call: its verdict counts less than that. */
 		if (r < 0 && !x->failure)
 			x->failure = -r;
@@ -126,6 +148,20 @@ static void take_index(struct http_reply *reply, const char *line, size_t len)
 	reply->index = index;
 }
 
+static void take_range(struct http_exchange *x, const char *line, size_t len)
+{
+	static const char name[] = "Content-Range:";
+	_cleanup_(freep) char *value = NULL;
+
+	if (len >= 5 && !strncasecmp(line, "HTTP/", 5))
+		x->part = (struct http_part){ 0 }; /* of an interim answer */
+	if (len <= strlen(name) || strncasecmp(line, name, strlen(name)) != 0)
+		return;
+	value = xstrndup(line + strlen(name), len - strlen(name));
+	if (!http_range_given(value, &x->part))
+		x->part = (struct http_part){ 0 };
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *data)
 {
 	struct http_exchange *x = data;
@@ -139,6 +175,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *data)
 		return 0;
 	}
 	take_index(&x->reply, line, len);
+	take_range(x, line, len);
 	return len;
 }
 
@@ -222,6 +259,19 @@ static void set_body(struct http_exchange *x)
 	curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+static void set_part(struct http_exchange *x)
+{
+	_cleanup_(freep) char *range = x->request->from ? xasprintf("%" PRIu64 "-", x->request->from) : NULL;
+
+	/* Not CURLOPT_RESUME_FROM, which takes an answer with the whole body for an error. */
+	if (range)
+		curl_easy_setopt(x->curl, CURLOPT_RANGE, range);
+	if (x->request->stall_ms > 0) {
+		curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES);
+		curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, (long)((x->request->stall_ms + 999) / 1000));
+	}
+}
+
 void http_exchange_init(struct http_exchange *x, CURL *curl, const struct http_server *server,
 			const struct http_request *request)
 {
@@ -233,6 +283,7 @@ void http_exchange_init(struct http_exchange *x, CURL *curl, const struct http_s
 	set_server(curl, server);
 	set_headers(x);
 	set_body(x);
+	set_part(x);
 	if (request->timeout_ms >= 0)
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
 				 (long)(request->timeout_ms ? request->timeout_ms : DEFAULT_TIMEOUT_MS));

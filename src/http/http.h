@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "http/range.h"
 
 struct http; /* a kept-alive connection to one server */
 
@@ -28,6 +29,9 @@ void http_freep(struct http **http);
 
 /* Receives a part of the body as it comes; a negative errno ends the transfer with that error. */
 typedef int (*http_sink)(void *data, const char *bytes, size_t len);
+/* Called before the first byte of a 2xx body that goes to a sink, with its status and the part of the whole that comes
+ * (HTTP_TOTAL_UNKNOWN where the server does not say); a negative errno ends the transfer. */
+typedef int (*http_head)(void *data, int status, const struct http_part *part);
 /* Fills up to `size` bytes of the request's body; 0 is the end, negative errno an error. */
 typedef ssize_t (*http_source)(void *data, char *to, size_t size);
 
@@ -43,7 +47,10 @@ struct http_request {
 	int64_t timeout_ms; /* whole request; 0: 30 s; negative: none (streams) */
 	size_t most;        /* bytes of the reply's body accepted (0: 64 MiB); -EFBIG beyond */
 	http_sink sink;     /* takes the body of a 2xx reply instead of reply.body */
+	http_head head;     /* or NULL; told before the sink */
 	void *sink_data;
+	uint64_t from;    /* not 0: asks for the body from that byte on; a server may send the whole all the same */
+	int64_t stall_ms; /* not 0: a transfer that all but stands still for so long is given up: -ETIMEDOUT */
 };
 
 struct http_reply {

@@ -367,6 +367,93 @@ static void test_connection_is_reused_after_an_error(void **state)
 	assert_int_equal(reply.body.len, 9);
 }
 
+struct resumed {
+	struct http_part part;
+	int status, code;
+	size_t len;
+};
+
+static int take_head(void *data, int status, const struct http_part *part)
+{
+	struct resumed *resumed = data;
+
+	resumed->status = status;
+	resumed->part = *part;
+	return resumed->code;
+}
+
+static int take_rest(void *data, const char *bytes, size_t len)
+{
+	struct resumed *resumed = data;
+
+	(void)bytes;
+	assert_int_not_equal(resumed->status, 0); /* the head came first */
+	resumed->len += len;
+	return 0;
+}
+
+/* What a server that says `raw` makes of a request for all from byte 5 on. */
+static int resume(const char *raw, struct resumed *resumed)
+{
+	_cleanup_(http_reply_release) struct http_reply reply = { 0 };
+	struct http_request request = { .method = "GET",
+					.path = "/",
+					.from = 5,
+					.stall_ms = 5000,
+					.sink = take_rest,
+					.head = take_head,
+					.sink_data = resumed };
+	struct raw_server raw_server;
+	int r;
+
+	raw_server_start(&raw_server, raw);
+	r = send_to(raw_server.base, NULL, &request, &reply, NULL);
+	raw_server_stop(&raw_server);
+	return r;
+}
+
+static void test_a_part_is_said_before_it_comes(void **state)
+{
+	struct resumed resumed = { 0 };
+
+	(void)state;
+	assert_int_equal(
+	    resume("HTTP/1.1 206 P\r\nContent-Length: 3\r\nContent-Range: bytes 5-7/8\r\n\r\nabc", &resumed), 0);
+	assert_int_equal(resumed.status, 206);
+	assert_int_equal(resumed.part.from, 5);
+	assert_int_equal(resumed.part.total, 8);
+	assert_int_equal(resumed.len, 3);
+}
+
+static void test_the_whole_instead_of_a_part(void **state)
+{
+	struct resumed resumed = { 0 };
+
+	(void)state;
+	assert_int_equal(resume("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", &resumed), 0);
+	assert_int_equal(resumed.part.from, 0);
+	assert_int_equal(resumed.part.total, 3);
+}
+
+static void test_a_part_that_says_not_which(void **state)
+{
+	struct resumed resumed = { 0 };
+
+	(void)state;
+	assert_int_equal(
+	    resume("HTTP/1.1 206 P\r\nContent-Length: 3\r\nContent-Range: bytes 7-5/8\r\n\r\nabc", &resumed), -EBADMSG);
+	assert_int_equal(resumed.len, 0);
+}
+
+static void test_head_error_ends_it(void **state)
+{
+	struct resumed resumed = { .code = -EDOM };
+
+	(void)state;
+	assert_int_equal(resume("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", &resumed), -EDOM);
+	assert_int_equal(resumed.len, 0);
+}
+
 static void test_encode(void **state)
 {
 	_cleanup_(freep) char *text = http_encode("a/b ñ~&=.");
@@ -404,6 +491,10 @@ int main(void)
 		cmocka_unit_test(test_not_http),
 		cmocka_unit_test(test_endless_headers),
 		cmocka_unit_test(test_connection_is_reused_after_an_error),
+		cmocka_unit_test(test_a_part_is_said_before_it_comes),
+		cmocka_unit_test(test_the_whole_instead_of_a_part),
+		cmocka_unit_test(test_a_part_that_says_not_which),
+		cmocka_unit_test(test_head_error_ends_it),
 		cmocka_unit_test(test_encode),
 	};
 
