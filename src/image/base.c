@@ -128,16 +128,16 @@ static int run_mmdebstrap(const struct base_job *job, const char *apt, struct er
 			       status);
 }
 
-static int write_record(const struct base_job *job, const char *sha256, struct err *err)
+int base_record(const struct image_store *store, const char *suite, const char *layer, struct err *err)
 {
-	_cleanup_(freep) char *path = record_path(job->store, job->suite);
+	_cleanup_(freep) char *path = record_path(store, suite);
 	json_auto_t *record = json_object();
 
-	json_object_set_new(record, "layer", json_string(sha256));
-	json_object_set_new(record, "suite", json_string(job->suite));
+	json_object_set_new(record, "layer", json_string(layer));
+	json_object_set_new(record, "suite", json_string(suite));
 	json_object_set_new(record, "architecture", json_string(base_architecture()));
 	json_object_set_new(record, "made", json_integer(clock_realtime_ms()));
-	return record_write(job->store, path, record, err);
+	return record_write(store, path, record, err);
 }
 
 /*
@@ -184,7 +184,7 @@ static int make_base(void *data, struct err *err)
 		return store_write_error(job->store, ENOSPC, tar, err);
 	if (r == 0)
 		r = store_adopt_layer(job->store, tar, sha256, job->ret, err);
-	return r < 0 ? r : write_record(job, sha256, err);
+	return r < 0 ? r : base_record(job->store, job->suite, sha256, err);
 }
 
 int base_build(struct image_store *store, const char *suite, bool renew, int log_fd, int64_t deadline,

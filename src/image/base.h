@@ -17,6 +17,8 @@ int base_find(const struct image_store *store, const char *suite, struct image_l
 /* Makes it when it is not there (or `renew`). Output goes to `log_fd`. */
 int base_build(struct image_store *store, const char *suite, bool renew, int log_fd, int64_t deadline,
 	       struct image_layer *ret, struct err *err);
+/* Says which layer of the store is the base of the suite from now on. */
+int base_record(const struct image_store *store, const char *suite, const char *layer, struct err *err);
 /* The sources that packages of `suite` come from: the store's, or the host's. */
 int base_sources(const struct image_store *store, const char *suite, struct sources *ret, struct err *err);
 /* "bookworm": letters, digits, '-'. */

@@ -145,10 +145,12 @@ static bool keep_base(struct collector *c, const char *name)
 	return sha256 && strv_has(&c->layers, sha256);
 }
 
-static bool keep_nothing(struct collector *c, const char *name)
+/* What was fetched in part is gone on with, if that is soon. */
+static bool keep_part(struct collector *c, const char *name)
 {
-	(void)c, (void)name;
-	return false;
+	_cleanup_(freep) char *path = store_path(c->store, "build", name);
+
+	return text_ends(name, ".part") && is_young(c, path);
 }
 
 static int sweep(struct collector *c, const char *kind, bool (*keep)(struct collector *c, const char *name),
@@ -173,9 +175,9 @@ static int sweep_all(struct collector *c, struct err *err)
 		const char *kind;
 		bool (*keep)(struct collector *c, const char *name);
 	} kinds[] = {
-		{ "images", keep_image },  { "archives", keep_archive }, { "bases", keep_base },
-		{ "layers", keep_layer },  { "rootfs", keep_layer },     { "bundles", keep_bundle },
-		{ "build", keep_nothing },
+		{ "images", keep_image }, { "archives", keep_archive }, { "bases", keep_base },
+		{ "layers", keep_layer }, { "rootfs", keep_layer },     { "bundles", keep_bundle },
+		{ "build", keep_part },
 	};
 	int r = 0;
 

@@ -12,6 +12,7 @@
 #include "image/build.h"
 #include "image/digest.h"
 #include "image/record.h"
+#include "image/share.h"
 #include "image/store.h"
 
 /* Raised when the builder changes what it makes of the same inputs. */
@@ -173,8 +174,7 @@ static int load_image(struct image_store *store, const char *key, struct image *
 	return 0;
 }
 
-/* Hash over the layers' hashes: two recipes that come to the same bits have the same id. */
-static char *image_id(const struct image *image)
+char *image_id(const struct image *image)
 {
 	_cleanup_digest_ struct digest *digest = digest_new();
 
@@ -186,20 +186,21 @@ static char *image_id(const struct image *image)
 	return digest_hex(digest);
 }
 
-static int save_image(const struct build *build, const struct base *base, const struct image *image, struct err *err)
+int image_record(const struct image_store *store, const char *key, const struct image_recipe *recipe, size_t n_base,
+		 const struct image *image, struct err *err)
 {
-	_cleanup_(freep) char *path = store_path_suffix(build->store, "images", build->key, ".json");
+	_cleanup_(freep) char *path = store_path_suffix(store, "images", key, ".json");
 	json_auto_t *record = json_object();
 
 	json_object_set_new(record, "id", json_string(image->id));
-	json_object_set_new(record, "recipe", json_string(build->recipe->name));
-	json_object_set_new(record, "bundle", json_string(build->recipe->bundle));
-	json_object_set_new(record, "suite", build->recipe->suite ? json_string(build->recipe->suite) : json_null());
+	json_object_set_new(record, "recipe", json_string(recipe->name));
+	json_object_set_new(record, "bundle", json_string(recipe->bundle));
+	json_object_set_new(record, "suite", recipe->suite ? json_string(recipe->suite) : json_null());
 	json_object_set_new(record, "external", image->external ? json_string(image->external) : json_null());
 	json_object_set_new(record, "architecture", json_string(image->architecture));
-	json_object_set_new(record, "base", json_integer((json_int_t)base->n)); /* that many of the layers */
+	json_object_set_new(record, "base", json_integer((json_int_t)n_base)); /* that many of the layers */
 	json_object_set_new(record, "layers", record_layers(image->layers, image->n_layers));
-	return record_write(build->store, path, record, err);
+	return record_write(store, path, record, err);
 }
 
 /* The lock of the key is held. */
@@ -220,7 +221,7 @@ static int make_image(struct build *build, const struct base *base, struct image
 		if (own.sha256)
 			image.layers[image.n_layers++] = own;
 		image.id = image_id(&image);
-		r = save_image(build, base, &image, err);
+		r = image_record(build->store, build->key, build->recipe, base->n, &image, err);
 	}
 	if (r < 0)
 		image_release(&image);
@@ -243,6 +244,18 @@ int image_find(struct image_store *store, const struct image_recipe *recipe, str
 	return load_image(store, key, ret, err);
 }
 
+int share_image_name(struct image_store *store, const struct image_recipe *recipe, char **ret, struct err *err)
+{
+	_cleanup_(base_release) struct base base = { 0 };
+	int r = build_check(recipe, err);
+
+	if (r == 0)
+		r = find_base(store, recipe, &base, err);
+	if (r == 0)
+		*ret = image_key(recipe, &base);
+	return r;
+}
+
 static int build_locked(struct build *build, struct image *ret, struct err *err)
 {
 	_cleanup_(base_release) struct base base = { 0 };
@@ -262,21 +275,37 @@ static int build_locked(struct build *build, struct image *ret, struct err *err)
 	return make_image(build, &base, ret, err);
 }
 
+/* Checks what is asked for and takes the store's lock; returns its descriptor. */
+static int begin(struct build *build, int64_t timeout_ms, struct err *err)
+{
+	int r = build_check(build->recipe, err);
+
+	if (r < 0)
+		return r;
+	build->deadline = clock_monotonic_ms() + (timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS);
+	r = store_lock(build->store, STORE_SHARED, err);
+	if (r >= 0)
+		store_sweep_builds(build->store);
+	return r;
+}
+
 int image_build(struct image_store *store, const struct image_recipe *recipe, int log_fd, int64_t timeout_ms,
 		struct image *ret, struct err *err)
 {
 	struct build build = { .store = store, .recipe = recipe, .log_fd = log_fd };
-	_cleanup_(closep) int lock = -1;
-	int r = build_check(recipe, err);
+	_cleanup_(closep) int lock = begin(&build, timeout_ms, err);
 
-	if (r < 0)
-		return r;
-	build.deadline = clock_monotonic_ms() + (timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS);
-	lock = store_lock(store, STORE_SHARED, err);
-	if (lock < 0)
-		return lock;
-	store_sweep_builds(store);
-	return build_locked(&build, ret, err);
+	return lock < 0 ? lock : build_locked(&build, ret, err);
+}
+
+int share_base_build(struct image_store *store, const struct image_recipe *recipe, int log_fd, int64_t timeout_ms,
+		     struct err *err)
+{
+	struct build build = { .store = store, .recipe = recipe, .log_fd = log_fd };
+	_cleanup_(base_release) struct base base = { 0 };
+	_cleanup_(closep) int lock = begin(&build, timeout_ms, err);
+
+	return lock < 0 ? lock : build_base(&build, &base, err);
 }
 
 int image_base_renew(struct image_store *store, const char *suite, int log_fd, int64_t timeout_ms, struct err *err)
