@@ -9,6 +9,7 @@
 #include "agent/give-back.h"
 #include "agent/instance.h"
 #include "agent/node-trial.h"
+#include "agent/peer-run.h"
 #include "agent/proxy.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -340,6 +341,7 @@ static void consul_is_back(struct agent *agent)
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
 		instance->report_again = true, instance->found_told = false;
 	look_at_catalog(agent);
+	agent_level_peers(agent);
 }
 
 static bool knows_host(const struct agent *agent, const struct consul_kvs *kvs)

@@ -15,6 +15,7 @@
 
 struct instance;
 struct firewall;
+struct peer_server;
 
 struct agent {
 	sd_event *event;
@@ -36,7 +37,12 @@ struct agent {
 	bool looking, look_again; /* a list job runs; another one is wanted after it */
 	uint64_t looks;           /* begun so far */
 	bool assignments_known, catalog_known, added_known;
-	int64_t collected_ms; /* when unused images were last taken away; 0: never */
+	int64_t collected_ms;            /* when unused images were last taken away; 0: never */
+	struct peer_server *peer_server; /* NULL: not listening */
+	const char *tls_dir;
+	unsigned peer_port;
+	bool peer_trouble_told;
+	sd_event_source *peer_timer;
 	sd_event_source *retry_timer, *look_timer, *catalog_timer, *rest_timer;
 };
 

@@ -18,6 +18,9 @@
 #include "agent/instance.h"
 #include "agent/leader.h"
 #include "agent/node-secrets.h"
+#include "agent/peer-run.h"
+#include "agent/peer-server.h"
+#include "agent/peers.h"
 #include "agent/runtime-watch.h"
 #include "agent/schema-gate.h"
 #include "agent/token.h"
@@ -245,6 +248,8 @@ static int prepare(struct program *program, const struct agent_options *options,
 	env->address = program->address;
 	env->run_dir = program->run_dir;
 	env->state_dir = program->state_dir;
+	if (options->tls_dir)
+		env->peers = peers_new(env->consul, env->store, env->host, options->tls_dir);
 	return 0;
 }
 
@@ -284,8 +289,13 @@ static int take_signals(struct program *program)
 	return r < 0 ? r : sd_event_add_signal(event, NULL, SIGHUP, on_hangup, program);
 }
 
+static unsigned peer_port(const struct agent_options *options)
+{
+	return options->peer_port ? options->peer_port : PEER_PORT;
+}
+
 /* tepuy/host/<host>/info: what the planner needs of this host, and what people ask. */
-static void describe_host(struct program *program)
+static void describe_host(struct program *program, const struct agent_options *options)
 {
 	struct agent *agent = &program->agent;
 	_cleanup_(freep) char *version = NULL;
@@ -297,6 +307,11 @@ static void describe_host(struct program *program)
 			 (double)sysconf(_SC_NPROCESSORS_ONLN), "memory",
 			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "agent", TEPUY_VERSION, "api",
 			 PROTOCOL_API, "reschedule_after", (json_int_t)agent->reschedule_ms);
+	if (options->tls_dir) {
+		_cleanup_(freep) char *peer = peer_server_url(agent->env.address, peer_port(options));
+
+		json_object_set_new(info, "peer", json_string(peer));
+	}
 	agent->info = json_canonical(info);
 }
 
@@ -352,7 +367,7 @@ static int start(struct program *program, const struct agent_options *options, s
 	kv_level_hold(agent->kv, true); /* until the gate is open */
 	program->leader = leader_new(agent);
 	agent->links = links_new(agent->loop, agent->env.consul, agent->env.host, agent_on_link, agent);
-	describe_host(program);
+	describe_host(program, options);
 	r = token_new(agent, options->consul_token_file, &program->token, err);
 	if (r == 0)
 		r = firewall_new(agent, &agent->firewall, err);
@@ -367,6 +382,8 @@ static int start(struct program *program, const struct agent_options *options, s
 	if (r == 0)
 		r = api_start(&agent->env, options->socket ? options->socket : "/run/tepuy/agent.sock", &agent->leading,
 			      &program->api, err);
+	if (r == 0)
+		agent_listen_for_peers(agent, options->tls_dir, peer_port(options));
 	return r;
 }
 
@@ -385,6 +402,7 @@ static void release(struct program *program)
 
 	api_stop(program->api);
 	runtime_watch_free(program->runtime_watch);
+	agent_stop_peers(agent);
 	pool_free(agent->pool);
 	firewall_free(agent->firewall);
 	leader_free(program->leader);
@@ -405,6 +423,7 @@ static void release(struct program *program)
 	sd_event_source_disable_unref(agent->catalog_timer);
 	sd_event_source_disable_unref(agent->rest_timer);
 	sd_event_unref(agent->event);
+	agent_free_peers(agent);
 	consul_free(agent->env.consul);
 	runtime_free(agent->env.runtime);
 	image_store_free(agent->env.store);

@@ -17,6 +17,8 @@ struct agent_options {
 	const char *name;              /* of this host: must be Consul's node name, which NULL takes */
 	const struct strv *labels;     /* "disk=ssd", for `place` of services; NULL: none */
 	int64_t reschedule_ms;         /* when this host leads: a dead host's nodes move after this; 0: 60 s */
+	const char *tls_dir;           /* certificates for fetching between hosts; NULL: no such thing */
+	unsigned peer_port;            /* where other hosts fetch; 0: PEER_PORT */
 	int log_level;                 /* enum log_level; 0: info */
 };
 

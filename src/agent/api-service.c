@@ -6,6 +6,7 @@
 #include "agent/api-call.h"
 #include "agent/api-submit.h"
 #include "agent/node-image.h"
+#include "agent/peers.h"
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "base/protocol.h"
@@ -240,6 +241,8 @@ static int put_bundle(struct api_call *call, struct err *err)
 
 	if (r == 0)
 		r = bundle_store(call->env->store, call->rest, buf_text(&call->body), call->body.len, err);
+	if (r == 0 && call->env->peers && !call->env->other_schema)
+		peers_tell_bundle(call->env->peers, call->rest);
 	call->status = 201;
 	return r;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/instance.h"
+#include "agent/peers.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "model/canonical.h"
@@ -56,6 +57,8 @@ static void work(void *data)
 		job->r = image_collect(job->agent->env.store, &job->keep, YOUNG_MS, &images, &job->err);
 	if (job->r == 0 && rt->ops->prune)
 		job->r = rt->ops->prune(rt, &images, &job->err);
+	if (job->r == 0 && job->agent->env.peers && !job->agent->env.other_schema)
+		job->r = peers_level(job->agent->env.peers, &job->err);
 }
 
 static void done(void *data, bool dropped)

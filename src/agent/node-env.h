@@ -10,11 +10,14 @@
 #include "image/image.h"
 #include "runtime/runtime.h"
 
+struct peers;
+
 struct node_env {
 	struct consul *consul;
 	struct runtime *runtime;
 	struct image_store *store;
 	struct check_times *times;
+	struct peers *peers;        /* the other hosts' stores; NULL: there are none */
 	const char *state_dir;      /* /var/lib/tepuy */
 	const char *run_dir;        /* /run/tepuy: where secrets lie, on a tmpfs */
 	const char *host;           /* this host's name in Consul */

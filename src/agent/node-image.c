@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "agent/node-script.h"
+#include "agent/peers.h"
 #include "base/fs.h"
 #include "base/i18n.h"
+#include "base/log.h"
 
 #define MOST_BUILD_LOG (64u << 20)
 
@@ -114,12 +116,26 @@ static int open_build_log(const struct node_env *env, const char *bundle, struct
 	return fd < 0 ? err_errno(err, errno, _("Cannot write %s"), path) : fd;
 }
 
+/* The bundle, whole: fetched when it is not there, or when it was changed in the store and had to be thrown away. */
+static int have_bundle(const struct node_env *env, const struct node_spec *spec, struct err *err)
+{
+	_cleanup_err_ struct err why = ERR_INIT;
+	int r = bundle_verify(env->store, spec->bundle, &why);
+
+	if (env->peers && (r == -ENOENT || r == -EBADMSG)) {
+		if (r == -EBADMSG)
+			log_warning("%s", err_text(&why));
+		r = peers_bundle(env->peers, spec->bundle, &why);
+	}
+	return r < 0 ? err_set(err, -r, "%s", err_text(&why)) : 0;
+}
+
 int node_image_build(const struct node_env *env, const struct node_spec *spec, struct err *err)
 {
 	_cleanup_(request_release) struct request request = { 0 };
 	_cleanup_(node_image_release) struct node_image built = { 0 };
 	_cleanup_(closep) int log = -1;
-	int r = bundle_verify(env->store, spec->bundle, err);
+	int r = have_bundle(env, spec, err);
 
 	if (r < 0)
 		return err_wrap(err, _("The recipe %s cannot be used"), spec->recipe);
@@ -132,6 +148,8 @@ int node_image_build(const struct node_env *env, const struct node_spec *spec, s
 	if (log < 0)
 		return log;
 	request_init(&request, built.recipe, spec->bundle);
+	if (env->peers)
+		return peers_image(env->peers, &request.recipe, log, err);
 	return image_build(env->store, &request.recipe, log, 0, &built.image, err);
 }
 

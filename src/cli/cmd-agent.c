@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "base/i18n.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/cli.h"
@@ -30,6 +31,7 @@ static int find_level(const char *name)
 
 static int run(struct cli *cli, const struct arguments *args)
 {
+	int64_t peer_port = arguments_number(args, "peer-port", 0);
 	struct agent_options options = {
 		.socket = arguments_text(args, "socket", cli->socket),
 		.state_dir = arguments_text(args, "state-dir", "/var/lib/tepuy"),
@@ -41,9 +43,13 @@ static int run(struct cli *cli, const struct arguments *args)
 		.name = arguments_text(args, "name", NULL),
 		.labels = arguments_list(args, "label"),
 		.reschedule_ms = arguments_number(args, "reschedule-after", 0),
+		.tls_dir = arguments_text(args, "tls-dir", NULL),
+		.peer_port = (unsigned)peer_port,
 		.log_level = find_level(arguments_text(args, "log-level", "info")),
 	};
 
+	if (arguments_has(args, "peer-port") && (peer_port < 1 || peer_port > 65535))
+		return cli_usage(cli, _("--peer-port takes a number from 1 to 65535"));
 	return agent_main(&options);
 }
 
@@ -93,6 +99,15 @@ static const struct command_option options_table[] = {
 	  .type = OPTION_DURATION,
 	  .argument = "DURATION",
 	  .help = N_("While this host leads, nodes of a dead host go elsewhere after so long; 60s without it") },
+	{ .name = "tls-dir",
+	  .type = OPTION_TEXT,
+	  .word = WORD_DIRECTORY,
+	  .argument = "DIR",
+	  .help = N_("Fetch from and give to other hosts with ca.pem, host.pem and host-key.pem of DIR") },
+	{ .name = "peer-port",
+	  .type = OPTION_NUMBER,
+	  .argument = "PORT",
+	  .help = N_("Give to other hosts on this port instead of 8470") },
 	{ .name = "log-level",
 	  .type = OPTION_TEXT,
 	  .argument = "LEVEL",

@@ -45,6 +45,10 @@ int consul_reply_error(const struct http_reply *reply, struct err *err);
 int consul_kv_get(struct consul *consul, const char *key, struct consul_kv *ret, struct err *err);
 /* All keys that start with the prefix; none is an empty list, not an error. */
 int consul_kv_list(struct consul *consul, const char *prefix, struct consul_kvs *ret, struct err *err);
+/* The same as soon as something below the prefix is newer than `index` (that of the last answer; 0: at once), or as it
+ * is after `wait_ms`. Blocks for so long. For what waits in a thread; on the loop consul-watch.h does it. */
+int consul_kv_wait(struct consul *consul, const char *prefix, uint64_t index, int64_t wait_ms, struct consul_kvs *ret,
+		   struct err *err);
 int consul_kv_put(struct consul *consul, const char *key, const void *value, size_t len, struct err *err);
 /* Index 0: only if the key does not exist. */
 int consul_kv_cas(struct consul *consul, const char *key, const void *value, size_t len, uint64_t index,

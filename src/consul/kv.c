@@ -57,6 +57,33 @@ int consul_kv_list(struct consul *consul, const char *prefix, struct consul_kvs 
 	return consul_wrap(r, err, _("Cannot list the keys under %s"), prefix);
 }
 
+int consul_kv_wait(struct consul *consul, const char *prefix, uint64_t index, int64_t wait_ms, struct consul_kvs *ret,
+		   struct err *err)
+{
+	_cleanup_(freep) char *query = xasprintf("recurse&index=%" PRIu64 "&wait=%" PRId64 "ms", index, wait_ms);
+	_cleanup_(freep) char *path = consul_kv_path(prefix, query);
+	_cleanup_(http_reply_release) struct http_reply reply = { 0 };
+	_cleanup_consul_kvs_ struct consul_kvs got = { 0 };
+	_cleanup_json_ json_t *json = NULL;
+	/* Consul adds up to a sixteenth, and answers after 7 s when it has no leader. */
+	struct http_request request = { .method = "GET", .path = path, .timeout_ms = wait_ms + wait_ms / 16 + 15000 };
+	int r = consul_exchange(consul, &request, &reply, err);
+
+	if (r == 0 && reply.status != 404) { /* no key at all is an empty list */
+		r = consul_reply_error(&reply, err);
+		if (r == 0)
+			r = consul_json(buf_text(&reply.body), reply.body.len, &json, err);
+		if (r == 0)
+			r = consul_decode_kvs(json, &got, err);
+	}
+	if (r < 0)
+		return consul_wrap(r, err, _("Cannot watch the keys under %s"), prefix);
+	got.index = reply.index < index ? 0 : reply.index; /* it went back: Consul's data was restored */
+	*ret = got;
+	got = (struct consul_kvs){ 0 };
+	return 0;
+}
+
 /* PUT or DELETE whose answer is `true`, or `false` when a condition was against it: -ESTALE. */
 static int change(struct consul *consul, const char *method, const char *key, const char *query, const void *value,
 		  size_t len, struct err *err)
