@@ -25,6 +25,8 @@
 #define WATCH_MS 5000
 /* A lock that is refused though nobody has it is in the moment after its last holder's end. */
 #define DELAY_MS 1000
+/* How often a host that could not make it looks whether another one begins to. */
+#define MOST_LOOKS 3
 #define MOST_ASKED 8 /* hosts for one thing */
 #define MOST_TRIES 3 /* of Consul, before this host goes on alone */
 
@@ -59,6 +61,8 @@ struct job {
 	struct strv tried; /* hosts that could not give it */
 	char *trouble;     /* why not, NULL: none was asked */
 	bool told_wait;
+	struct err failure; /* of making it here, when another host may do better */
+	unsigned looks;     /* since then at which nobody was at it */
 	int64_t deadline;
 };
 
@@ -371,10 +375,14 @@ static int build_alone(struct job *job, int64_t *wait_ms, struct err *err)
 	}
 	line = xasprintf(_("this host makes the %s %s for the cluster"), job->thing->what, job->name);
 	say(job, false, line);
-	r = build(job, err);
+	r = build(job, &job->failure);
 	if (r == 0)
 		tell(job, &view);
-	return r;
+	if (r == -EHOSTUNREACH) { /* this host's way to its mirror: the others that wait may have one */
+		*wait_ms = DELAY_MS;
+		return 1;
+	}
+	return r < 0 ? err_set(err, -r, "%s", err_text(&job->failure)) : 0;
 }
 
 static int wait_for_builder(struct job *job, const struct view *view, int64_t *wait_ms)
@@ -391,6 +399,19 @@ static int wait_for_builder(struct job *job, const struct view *view, int64_t *w
 		say(job, false, line);
 		job->told_wait = true;
 	}
+	return 1;
+}
+
+/* It could not be made here: another host that needs it, too, may be able to. */
+static int after_failure(struct job *job, const struct view *view, int64_t *wait_ms, struct err *err)
+{
+	if (view->builder) {
+		job->looks = 0;
+		return wait_for_builder(job, view, wait_ms);
+	}
+	if (++job->looks > MOST_LOOKS)
+		return err_set(err, job->failure.code, "%s", err_text(&job->failure));
+	*wait_ms = DELAY_MS;
 	return 1;
 }
 
@@ -425,6 +446,8 @@ static int act(struct job *job, const struct view *view, int64_t *wait_ms, struc
 		return err_set(err, job->trouble ? EHOSTUNREACH : ENOENT,
 			       _("No other host could give the %s %.12s: %s"), job->thing->what, job->name,
 			       job->trouble ? job->trouble : _("none has it"));
+	if (job->failure.code)
+		return after_failure(job, view, wait_ms, err);
 	return view->builder ? wait_for_builder(job, view, wait_ms) : build_alone(job, wait_ms, err);
 }
 
@@ -463,6 +486,7 @@ static int obtain(struct job *job, struct err *err)
 	unclaim(job->peers, job->name);
 	strv_release(&job->tried);
 	free(job->trouble);
+	err_release(&job->failure);
 	return r;
 }
 

@@ -107,7 +107,7 @@ dpkg-deb -x "$(deb first)" "$TMP/tree"
 check "the program is stripped" is_stripped
 check "the program is hardened" is_hardened
 check "it depends on libraries of the ELF and on the programs that the agent runs" \
-	depends_on libc6 libcurl4 libyaml-0-2 libarchive13 libjansson4 libmicrohttpd12 libsystemd0 \
+	depends_on libc6 libcurl4 libgnutls30 libyaml-0-2 libarchive13 libjansson4 libmicrohttpd12 libsystemd0 \
 	ca-certificates iproute2 mmdebstrap nftables passwd procps
 check "it recommends Docker and Consul" recommends_nothing_else
 refuse "nothing in it names the directory it was built in" names_this_machine

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # timeout: 600
-# Three hosts that give each other what they have: agents with stores, Consul agents and certificates of their own, which
-# share this machine's Docker. Two of them have no apt mirror. A link that is cut, a host that gives wrong bytes, clients
+# Three hosts that give each other what they have: agents with stores, Docker, Consul agents, addresses and certificates
+# of their own, all on this machine. Two of them have no apt mirror. A link that is cut, a host that gives wrong bytes, clients
 # without a right certificate, one image that all need at once, a builder that is killed, a certificate that is renewed.
 # shellcheck disable=SC2119,SC2317 # lib.sh calls what it is given
 # shellcheck source=tests/e2e/lib.sh
@@ -12,9 +12,9 @@
 . "$(dirname "$0")/lib-service.sh"
 
 SERVICE=tt-peers-$$
-ADDRESS=$(bridge_address)
 suite=bookworm
-declare -A http_port peer_port agent_pid
+declare -A address=([a]=127.0.0.2 [b]=127.0.0.3 [c]=127.0.0.4) http_port peer_port agent_pid docker_pid bridges
+declare -A bridge_network=([a]=198.18.81.1/28 [b]=198.18.81.17/28 [c]=198.18.81.33/28)
 
 # --- certificates ---
 
@@ -31,7 +31,7 @@ certificate() {
 	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$2" -keyout "$dir/new-key.pem" \
 		-out "$dir/request.pem" 2>/dev/null
 	openssl x509 -req -in "$dir/request.pem" -CA "$TMP/tls/$1.pem" -CAkey "$TMP/tls/$1.key" -CAcreateserial -days 2 \
-		-extfile <(echo "subjectAltName=IP:$ADDRESS"; echo "extendedKeyUsage=serverAuth,clientAuth") \
+		-extfile <(echo "subjectAltName=IP:${address[$2]:-127.0.0.1}"; echo "extendedKeyUsage=serverAuth,clientAuth") \
 		-out "$dir/new.pem" 2>/dev/null
 	cp "$TMP/tls/$1.pem" "$dir/ca.pem"
 	mv "$dir/new-key.pem" "$dir/host-key.pem"
@@ -40,7 +40,22 @@ certificate() {
 
 # --- hosts ---
 
-# join_consul HOST LOOPBACK-ADDRESS: a client agent of the script's Consul.
+# start_docker HOST: an engine with a bridge of its own. It leaves the machine's routes and packet filter alone, so nodes
+# have no way out, which none needs.
+start_docker() {
+	local bridge=tlp$1$(($$ % 100000))
+	bridges[$1]=$bridge
+	ip link add "$bridge" type bridge
+	ip address add "${bridge_network[$1]}" dev "$bridge"
+	ip link set "$bridge" up
+	start_process "docker-$1" dockerd --host "unix://$TMP/docker-$1.sock" --data-root "$TMP/docker-$1" \
+		--exec-root "$TMP/docker-run-$1" --pidfile "$TMP/docker-$1.pid" --bridge "$bridge" --iptables=false \
+		--ip6tables=false --ip-forward=false --ip-masq=false --userland-proxy=false
+	docker_pid[$1]=$pid
+	wait_for 60 docker -H "unix://$TMP/docker-$1.sock" version
+}
+
+# join_consul HOST: a client agent of the script's Consul.
 join_consul() {
 	local lan
 	free_port
@@ -49,7 +64,7 @@ join_consul() {
 	lan=$PORT
 	mkdir -p "$TMP/consul-$1"
 	cat >"$TMP/consul-$1.json" <<-END
-		{"node_name": "$1", "datacenter": "e2e", "data_dir": "$TMP/consul-$1", "bind_addr": "$2", "client_addr": "127.0.0.1",
+		{"node_name": "$1", "datacenter": "e2e", "data_dir": "$TMP/consul-$1", "bind_addr": "${address[$1]}", "client_addr": "127.0.0.1",
 		 "retry_join": ["127.0.0.1:$(jq .ports.serf_lan "$TMP/consul.json")"], "leave_on_terminate": false,
 		 "skip_leave_on_interrupt": true, "disable_update_check": true,
 		 "ports": {"http": ${http_port[$1]}, "serf_lan": $lan, "dns": -1, "grpc": -1}}
@@ -64,22 +79,22 @@ run_host() {
 	[ $# -gt 1 ] || without=(unshare --mount --propagation private sh -c
 		"mount --bind '$TMP/no-apt' /etc/apt && exec \"\$@\"" sh)
 	start_process "agent-$1" "${without[@]}" "$TEPUY" agent --socket "$TMP/run-$1/agent.sock" --state-dir "$TMP/state-$1" \
-		--consul "http://127.0.0.1:${http_port[$1]}" --address "$ADDRESS" --name "$1" --tls-dir "$TMP/tls/$1" \
+		--consul "http://127.0.0.1:${http_port[$1]}" --address "${address[$1]}" --name "$1" --runtime-endpoint "$TMP/docker-$1.sock" --tls-dir "$TMP/tls/$1" \
 		--peer-port "${peer_port[$1]}" --log-level debug
 	agent_pid[$1]=$pid
 	wait_for 30 test -S "$TMP/run-$1/agent.sock"
 }
 
-# begin_host HOST LOOPBACK-ADDRESS [MIRROR]
+# begin_host HOST [MIRROR]
 begin_host() {
-	join_consul "$1" "$2"
+	start_docker "$1"
+	join_consul "$1"
 	free_port
 	peer_port[$1]=$PORT
 	certificate cluster "$1"
 	mkdir -p "$TMP/state-$1" "$TMP/run-$1/secrets"
 	mount -t tmpfs -o mode=0755 tmpfs "$TMP/run-$1/secrets" # here, so that Docker sees it
-	at_exit umount "$TMP/run-$1/secrets"
-	run_host "$1" ${3:+mirror}
+	run_host "$1" ${2:+mirror}
 }
 
 on() {
@@ -129,12 +144,16 @@ where() {
 
 cleanup() {
 	local host id
-	for host in "${!agent_pid[@]}"; do
-		gone_or_zombie "${agent_pid[$host]}" || end_process "${agent_pid[$host]}"
+	for host in "${!docker_pid[@]}"; do
+		end_process "${agent_pid[$host]:-0}"
+		for id in $(docker -H "unix://$TMP/docker-$host.sock" ps --all --quiet); do
+			docker -H "unix://$TMP/docker-$host.sock" rm --force --volumes "$id" >/dev/null
+		done
+		end_process "${docker_pid[$host]}" TERM 30
+		umount "$TMP/run-$host/secrets"
 	done
-	for id in $(docker ps --all --no-trunc --format '{{.ID}} {{.Label "tepuy.instance"}}' --filter label=tepuy.instance |
-		sed -n "s|^\([^ ]*\) $SERVICE-.*|\1|p"); do
-		docker rm --force --volumes "$id" >/dev/null
+	for host in "${!bridges[@]}"; do
+		ip link del "${bridges[$host]}"
 	done
 }
 
@@ -168,8 +187,8 @@ authority cluster
 authority stranger
 at_exit cleanup
 start_consul
-begin_host a 127.0.0.2 mirror
-begin_host b 127.0.0.3
+begin_host a mirror
+begin_host b
 
 # --- one host makes it, another one without a mirror gets it over a link that is cut ---
 
@@ -180,8 +199,8 @@ half=$(($(stat -c %s "$TMP/state-a/store/layers/$base.tar") / 2))
 
 free_port
 cut_port=$PORT
-start_process cut python3 "$(dirname "$0")/cut-proxy.py" "$cut_port" "$ADDRESS:${peer_port[a]}" "$half"
-where a "https://$ADDRESS:$cut_port"
+start_process cut python3 "$(dirname "$0")/cut-proxy.py" "$cut_port" "${address[a]}:${peer_port[a]}" "$half"
+where a "https://${address[a]}:$cut_port"
 check "host b gets it, without a mirror" up two 'place: {host: b}'
 check "and runs it" node_runs two b
 equal "it made nothing" "0 0" "$(said b 'this host makes the base') $(said b 'this host makes the image')"
@@ -203,12 +222,12 @@ for layer in "$TMP/state-b/store/layers/"*.tar; do
 done
 free_port
 away=$PORT
-where a "https://$ADDRESS:$away"
-begin_host c 127.0.0.4
+where a "https://${address[a]}:$away"
+begin_host c
 up three 'place: {host: c}' >"$TMP/three.out" 2>&1 &
 three=$!
 check "host c refuses the wrong bytes of host b" wait_for 60 grep -q 'b gave wrong bytes' "$TMP/agent-c.log"
-start_process relay python3 "$(dirname "$0")/cut-proxy.py" "$away" "$ADDRESS:${peer_port[a]}"
+start_process relay python3 "$(dirname "$0")/cut-proxy.py" "$away" "${address[a]}:${peer_port[a]}"
 case_begin "and takes those of host a"
 if wait "$three" && node_runs three c && [ "$(image_ids c)" = "$(image_ids a)" ]; then
 	ok
@@ -228,7 +247,7 @@ ask() {
 	local dir=$1 path=$2
 	shift 2
 	curl -sS --max-time 10 -o "$TMP/answer" -w '%{http_code}\n' --cacert "$TMP/tls/cluster.pem" \
-		--cert "$dir/host.pem" --key "$dir/host-key.pem" "$@" "https://$ADDRESS:${peer_port[a]}$path"
+		--cert "$dir/host.pem" --key "$dir/host-key.pem" "$@" "https://${address[a]}:${peer_port[a]}$path"
 }
 
 certificate stranger other
@@ -243,25 +262,24 @@ equal "nor is anything else of the agent served" 404 "$(ask "$TMP/tls/b" /v1/ser
 equal "nothing is taken" 405 "$(ask "$TMP/tls/b" "/v1/layer/$base" -X DELETE)"
 refuse "a client with a certificate of another authority" ask "$TMP/tls/other" "/v1/layer/$base" --head
 refuse "a client without one" curl -sS --max-time 10 --cacert "$TMP/tls/cluster.pem" \
-	"https://$ADDRESS:${peer_port[a]}/v1/layer/$base"
-refuse "a client without TLS" curl -fsS --max-time 10 "http://$ADDRESS:${peer_port[a]}/v1/layer/$base"
+	"https://${address[a]}:${peer_port[a]}/v1/layer/$base"
+refuse "a client without TLS" curl -fsS --max-time 10 "http://${address[a]}:${peer_port[a]}/v1/layer/$base"
 
 # --- a certificate that is renewed ---
 
 serial() {
-	openssl s_client -connect "$ADDRESS:${peer_port[a]}" -cert "$TMP/tls/b/host.pem" -key "$TMP/tls/b/host-key.pem" \
+	openssl s_client -connect "${address[a]}:${peer_port[a]}" -cert "$TMP/tls/b/host.pem" -key "$TMP/tls/b/host-key.pem" \
 		</dev/null 2>/dev/null | openssl x509 -noout -serial
 }
 
 before=$(serial)
-nodes=$(docker ps --no-trunc --format '{{.ID}} {{.Label "tepuy.instance"}}' | grep " $SERVICE-" | sort)
+nodes=$(docker -H "unix://$TMP/docker-a.sock" ps --no-trunc --quiet)
 certificate cluster a
 renewed=$(openssl x509 -noout -serial -in "$TMP/tls/a/host.pem")
 equal "a renewed certificate counts at once" "$renewed" "$(serial)"
 refuse "it is another one" [ "$before" = "$renewed" ]
-equal "no node was touched" "$nodes" \
-	"$(docker ps --no-trunc --format '{{.ID}} {{.Label "tepuy.instance"}}' | grep " $SERVICE-" | sort)"
-where a "https://$ADDRESS:${peer_port[a]}"
+equal "no node was touched" "$nodes" "$(docker -H "unix://$TMP/docker-a.sock" ps --no-trunc --quiet)"
+where a "https://${address[a]}:${peer_port[a]}"
 
 # --- all of them need the same at once ---
 
@@ -274,6 +292,12 @@ recipe=together check "three hosts need an image that nobody has" up all 'nodes:
 equal "one of them made it" "$((before + 1))" "$(makers 'this host makes the image')"
 equal "the others have the same" "$(image_ids a)" "$(image_ids c)"
 check "all three run it" eval 'node_runs all a && node_runs all b && node_runs all c'
+
+# The two without a mirror cannot make this one; they must leave it to the third.
+cp -r "$TMP/recipes/peers" "$TMP/recipes/distant"
+sed -i 's/^recipe: .*/recipe: distant/' "$TMP/recipes/distant/recipe.yaml"
+recipe=distant check "three hosts need one that only one of them can make" up far 'nodes: 3' 'update: {deadline: 120s}'
+equal "they have the same" "$(image_ids b)" "$(image_ids c)"
 
 # --- whoever makes it is killed ---
 
