@@ -103,13 +103,13 @@ on() {
 	TEPUY_SOCKET=$TMP/run-$host/agent.sock tepuy "$@"
 }
 
-# up PART COMPONENT-LINES…: the service $SERVICE-PART of one component, asked of host a.
+# up PART COMPONENT-LINES…: the service $SERVICE-PART of one component, asked of host a, or of $via.
 up() {
 	local part=$1
 	shift
 	printf '%s\n' "service: $SERVICE-$part" components: '  web:' "    recipe: ${recipe:-peers}" "${@/#/    }" \
 		>"$TMP/$part.yaml"
-	on a up --yes --recipes "$TMP/recipes" "$TMP/$part.yaml"
+	on "${via:-a}" up --yes --recipes "$TMP/recipes" "$TMP/$part.yaml"
 }
 
 # said HOST PATTERN: in its agent's log, how often.
@@ -296,7 +296,9 @@ check "all three run it" eval 'node_runs all a && node_runs all b && node_runs a
 # The two without a mirror cannot make this one; they must leave it to the third.
 cp -r "$TMP/recipes/peers" "$TMP/recipes/distant"
 sed -i 's/^recipe: .*/recipe: distant/' "$TMP/recipes/distant/recipe.yaml"
-recipe=distant check "three hosts need one that only one of them can make" up far 'nodes: 3' 'update: {deadline: 120s}'
+# Host b has the recipe before the others, and so begins.
+via=b recipe=distant check "three hosts need one that only one of them can make" up far 'nodes: 3' 'update: {deadline: 120s}'
+check "one of those that cannot had begun" [ "$(makers 'this host makes the image')" -gt "$((before + 2))" ]
 equal "they have the same" "$(image_ids b)" "$(image_ids c)"
 
 # --- whoever makes it is killed ---
