@@ -378,7 +378,8 @@ static int build_alone(struct job *job, int64_t *wait_ms, struct err *err)
 	r = build(job, &job->failure);
 	if (r == 0)
 		tell(job, &view);
-	if (r == -EHOSTUNREACH) { /* this host's way to its mirror: the others that wait may have one */
+	/* No mirror, or one without that suite or package: the others that wait may have a better one. */
+	if (r == -EHOSTUNREACH || r == -ENOENT) {
 		*wait_ms = DELAY_MS;
 		return 1;
 	}
