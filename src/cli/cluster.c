@@ -60,24 +60,38 @@ static int refuse_strangers(const struct inventory *inventory, struct err *err)
 	return 0;
 }
 
-int cluster_load(struct cli *cli, const struct arguments *args, struct cluster *ret, struct err *err)
+static void begin(struct cli *cli, struct cluster *ret)
 {
-	int r;
-
 	*ret = (struct cluster){ .cli = cli, .parallel = PARALLEL, .ask = ask_new() };
 	ret->options = (struct remote_options){ .ask = ask_quietly, .ask_data = ret };
 	ask_raise_limits();
-	r = inventory_select(cli, args, &ret->inventory, err);
+}
+
+/* What inventory_… said, and the rows. */
+static int fill(struct cluster *cluster, int r, struct err *err)
+{
 	if (r == 0)
-		r = refuse_strangers(&ret->inventory, err);
+		r = refuse_strangers(&cluster->inventory, err);
 	if (r < 0)
 		return err->message ? r : err_set(err, -r, _("The hosts cannot be read; nothing was done"));
-	ret->hosts = ret->inventory.document;
-	ret->n = ret->hosts->n_hosts;
-	ret->v = xcalloc(ret->n, sizeof(*ret->v));
-	for (size_t i = 0; i < ret->n; i++)
-		fill_host(ret, &ret->v[i], &ret->hosts->hosts[i]);
+	cluster->hosts = cluster->inventory.document;
+	cluster->n = cluster->hosts->n_hosts;
+	cluster->v = xcalloc(cluster->n, sizeof(*cluster->v));
+	for (size_t i = 0; i < cluster->n; i++)
+		fill_host(cluster, &cluster->v[i], &cluster->hosts->hosts[i]);
 	return 0;
+}
+
+int cluster_load(struct cli *cli, const struct arguments *args, struct cluster *ret, struct err *err)
+{
+	begin(cli, ret);
+	return fill(ret, inventory_select(cli, args, &ret->inventory, err), err);
+}
+
+int cluster_load_all(struct cli *cli, const char *file, struct cluster *ret, struct err *err)
+{
+	begin(cli, ret);
+	return fill(ret, inventory_load(cli, file, NULL, NULL, &ret->inventory, err), err);
 }
 
 static void release_host(struct member *host)
@@ -215,6 +229,14 @@ int cluster_one_by_one(struct cluster *cluster, cluster_which which, cluster_fn 
 		return r;
 	}
 	return 0;
+}
+
+void cluster_praise(struct cluster *cluster, const char *text)
+{
+	for (size_t i = 0; i < cluster->n; i++)
+		if (!cluster->v[i].failed && cluster->v[i].selected)
+			cluster_say(cluster, &cluster->v[i], PROGRESS_GOOD, "%s",
+				    cluster->v[i].changes ? text : _("unchanged"));
 }
 
 size_t cluster_count(const struct cluster *cluster, cluster_which which)

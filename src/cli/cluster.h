@@ -62,6 +62,8 @@ struct cluster {
  * in the document are shown on cli->err with their places. Release with cluster_release, also after an error.
  */
 int cluster_load(struct cli *cli, const struct arguments *args, struct cluster *ret, struct err *err);
+/* All hosts of `file` (NULL: hosts.yaml), without a command line. */
+int cluster_load_all(struct cli *cli, const char *file, struct cluster *ret, struct err *err);
 void cluster_release(struct cluster *cluster);
 
 #define _cleanup_cluster_ _cleanup_(cluster_release)
@@ -89,6 +91,8 @@ int cluster_one_by_one(struct cluster *cluster, cluster_which which, cluster_fn 
 void cluster_fail(struct cluster *cluster, struct member *host, struct err *err);
 /* Something that all others need has failed: all that have not failed by themselves, fail with it. */
 void cluster_fail_all(struct cluster *cluster, const struct err *err);
+/* Every selected host that has not failed is done: with `text`, or "unchanged". */
+void cluster_praise(struct cluster *cluster, const char *text);
 /* Hosts that have not failed and for which `which` is true. */
 size_t cluster_count(const struct cluster *cluster, cluster_which which);
 

@@ -79,10 +79,7 @@ static void apply(struct cluster *cluster)
 	if (!cluster_count(cluster, cluster_is_selected) || join_tokens(cluster, &err) < 0)
 		return;
 	join_agents(cluster);
-	for (size_t i = 0; i < cluster->n; i++)
-		if (!cluster->v[i].failed && cluster->v[i].selected)
-			cluster_say(cluster, &cluster->v[i], PROGRESS_GOOD, "%s",
-				    cluster->v[i].changes ? _("ready") : _("unchanged"));
+	cluster_praise(cluster, _("ready"));
 }
 
 /* What the operator gives of Consul, held against its hash before any host is touched. */

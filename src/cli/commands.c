@@ -40,6 +40,14 @@ const struct command *const commands[] = {
 	&cmd_schema,
 	/* hosts */
 	&cmd_host_apply,
+	&cmd_host_list,
+	&cmd_host_show,
+	&cmd_host_drain,
+	&cmd_host_undrain,
+	&cmd_host_remove,
+	&cmd_host_upgrade,
+	&cmd_host_renew,
+	&cmd_host_rotate_keys,
 	&cmd_run,
 	&cmd_copy,
 	/* the rest */

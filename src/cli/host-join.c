@@ -323,6 +323,11 @@ json_t *join_certificates(const struct cluster *cluster)
 	return list;
 }
 
+void join_hand_out_tokens(struct cluster *cluster, const json_t *answer)
+{
+	hand_out(cluster, answer, offsetof(struct member, token));
+}
+
 int join_tokens(struct cluster *cluster, struct err *err)
 {
 	_cleanup_json_ json_t *answer = NULL,
@@ -334,7 +339,7 @@ int join_tokens(struct cluster *cluster, struct err *err)
 		cluster_fail_all(cluster, err);
 		return r;
 	}
-	hand_out(cluster, answer, offsetof(struct member, token));
+	join_hand_out_tokens(cluster, answer);
 	return 0;
 }
 

@@ -22,6 +22,8 @@ int join_sign(struct cluster *cluster, bool renew, struct err *err);
 void join_consul(struct cluster *cluster);
 /* Tokens for the selected hosts. */
 int join_tokens(struct cluster *cluster, struct err *err);
+/* host->token from {"hosts":[{"name","sealed"}]}. */
+void join_hand_out_tokens(struct cluster *cluster, const json_t *answer);
 /* tepuy's agent on the selected hosts, until each is in Consul. */
 void join_agents(struct cluster *cluster);
 
