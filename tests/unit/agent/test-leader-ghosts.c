@@ -88,6 +88,10 @@ static void a_host_that_is_there_has_none(void **state)
 
 	world->hosts[1].alive = true;
 	assert_int_equal(find(world), 0);
+	world->hosts[1].alive = false;
+	world->checks[2] = check("h1", "portal-web-9.9");
+	assert_int_equal(find(world), 0);
+	assert_true(world->wait_ms == INT64_MAX);
 }
 
 static void a_host_that_is_away_for_a_moment_keeps_what_it_has(void **state)
