@@ -174,7 +174,9 @@ static int read_document(struct cli *cli, const char *file, struct inventory *in
 	_cleanup_diag_ struct diag diag = { 0 };
 	int r = hosts_load(file, &diag, &inventory->document);
 
-	documents_print(cli, &diag);
+	/* Warnings are for whoever writes the file: 'doctor' and 'host apply' show them. */
+	if (r < 0)
+		documents_print(cli, &diag);
 	return r;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """answer.py [QUESTION ANSWER]… -- COMMAND…: runs it on a terminal of its own, and types each answer (and Enter) when the
-text of its question has come. Shows all that came; ends with the command's exit status, 98 when a question did not come
+text of its question has come; an answer @FILE is that file's text. Shows all that came; ends with the command's exit status, 98 when a question did not come
 within 60 seconds."""
 import os, pty, select, sys, time
 
@@ -25,7 +25,10 @@ while time.monotonic() < end:
     sys.stdout.flush()
     seen += data.decode(errors="replace")
     if questions and questions[0][0] in seen:
-        os.write(terminal, (questions.pop(0)[1] + "\n").encode())
+        answer = questions.pop(0)[1]
+        if answer.startswith("@"):
+            answer = open(answer[1:], encoding="utf-8").read().rstrip("\n")
+        os.write(terminal, (answer + "\n").encode())
         seen = ""
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if time.monotonic() < end else 98
 sys.exit(98 if questions else status)
