@@ -3,7 +3,8 @@
  * The agent's HTTP API (docs/api.md) over its Unix socket. Every error is a sentence for a person that says what to do:
  * -ECONNREFUSED no agent there, -EACCES not allowed to talk to it, -ENOENT (404), -ESTALE (409: someone else was
  * first), -EINVAL (400), -EFBIG (413),
- * -EREMOTE (421: on another host), -EPROTONOSUPPORT (426: tepuy here or there is too old), -EAGAIN (503: Consul or the runtime is away), -EPROTO (an answer that is none).
+ * -EREMOTE (421: on another host), -EPROTONOSUPPORT (426: tepuy here or there is too old), -EAGAIN (503: Consul or the
+ * runtime is away), -EPROTO (an answer that is none).
  */
 #ifndef TEPUY_CLI_API_H
 #define TEPUY_CLI_API_H

@@ -25,9 +25,9 @@ enum status {
 enum command_group { GROUP_SERVICE, GROUP_NODE, GROUP_DOCUMENT, GROUP_HOST, GROUP_OTHER, N_GROUPS };
 
 enum command_flags {
-	COMMAND_AGENT = 1 << 0, /* talks to the agent: cli->api is there when exec runs */
-	COMMAND_ARGV = 1 << 1,  /* the words behind the first are another program's: no options are looked for there */
-	COMMAND_PROBE = 1 << 2, /* a monitoring probe: whatever keeps it from an answer is exit status 3, unknown */
+	COMMAND_AGENT = 1 << 0,  /* talks to the agent: cli->api is there when exec runs */
+	COMMAND_ARGV = 1 << 1,   /* the words behind the first are another program's: no options are looked for there */
+	COMMAND_PROBE = 1 << 2,  /* a monitoring probe: whatever keeps it from an answer is exit status 3, unknown */
 	COMMAND_HIDDEN = 1 << 3, /* plumbing: in no list of commands */
 };
 
