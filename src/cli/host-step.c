@@ -28,15 +28,27 @@ static int errno_of(const char *name)
 	return EIO;
 }
 
+/* The authority signs and makes tokens for others: its items are their names, and it is they that change. */
+static struct member *whose_item(struct step_reader *reader, const json_t *line)
+{
+	const char *step = json_text(line, "step");
+	struct member *other = NULL;
+
+	if (!strcmp(step, "sign") || !strcmp(step, "acl"))
+		other = cluster_find(reader->cluster, json_text(line, "item"));
+	return other ? other : reader->host;
+}
+
 static void on_item(struct step_reader *reader, const json_t *line)
 {
+	struct member *host = whose_item(reader, line);
 	const char *state = json_text(line, "state");
 
 	if (!strcmp(state, "unchanged"))
 		return;
-	cluster_say(reader->cluster, reader->host, PROGRESS_WORKING, "%s", json_text(line, "text"));
+	cluster_say(reader->cluster, host, PROGRESS_WORKING, "%s", json_text(line, "text"));
 	if (!strcmp(state, "done") || !strcmp(state, "failed"))
-		reader->host->changes++;
+		host->changes++;
 }
 
 static int on_line(struct step_reader *reader, const char *text, size_t len)

@@ -124,6 +124,20 @@ static void a_step_is_read_to_its_result(void **state)
 	step_reader_release(&reader);
 }
 
+static void what_is_signed_for_another_changes_that_one(void **state)
+{
+	struct host names[] = { { .item = { .name = (char *)"h1" } }, { .item = { .name = (char *)"h2" } } };
+	struct member members[] = { { .host = &names[0] }, { .host = &names[1] } };
+	struct cluster cluster = { .v = members, .n = 2 };
+	struct step_reader reader = { .cluster = &cluster, .host = &members[0] };
+
+	(void)state;
+	feed(&reader, "{\"step\":\"sign\",\"item\":\"h2\",\"state\":\"done\",\"text\":\"a\"}\n{\"result\":{}}\n");
+	assert_int_equal(members[0].changes, 0);
+	assert_int_equal(members[1].changes, 1);
+	step_reader_release(&reader);
+}
+
 static void the_error_of_a_step_keeps_its_code(void **state)
 {
 	struct cluster cluster = { 0 };
@@ -223,6 +237,7 @@ int main(void)
 		cmocka_unit_test(an_answer_that_ends_early_is_refused),
 		cmocka_unit_test(who_holds_the_lock_is_read),
 		cmocka_unit_test(a_step_is_read_to_its_result),
+		cmocka_unit_test(what_is_signed_for_another_changes_that_one),
 		cmocka_unit_test(the_error_of_a_step_keeps_its_code),
 		cmocka_unit_test(what_is_no_step_is_refused),
 		cmocka_unit_test(a_package_says_what_it_is),
