@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "agent/peer-server.h"
 #include "base/i18n.h"
 #include "base/run.h"
 #include "base/text.h"
 #include "cli/output.h"
 
-#define PEER_PORT 8470
 #define ANSWER_MS 90000
 
 void doctor_words(struct strv *argv)
