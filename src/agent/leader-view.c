@@ -340,21 +340,6 @@ static bool is_assigned(const struct leader_sources *from, const char *key)
 	return find_kv(from->hosts, node);
 }
 
-/* An instance that its agent has still to take away. A host that left the cluster is not waited for. */
-static void count_leaving(struct plan_view *view, const char *host, const char *rest)
-{
-	bool is_here = false;
-
-	for (size_t i = 0; !is_here && i < view->n_hosts; i++)
-		is_here = !strcmp(view->hosts[i].name, host); /* `info` sorts before `state` */
-	for (size_t i = 0; is_here && i < view->n_services; i++) {
-		size_t len = strlen(view->services[i].name);
-
-		if (!strncmp(view->services[i].name, rest, len) && rest[len] == '/')
-			view->services[i].n_leaving++;
-	}
-}
-
 /* `unreadable` gets the service of an assignment that is: what it may run must not be taken for not there. */
 static void read_host_key(const struct leader_sources *from, const struct consul_kv *kv, struct plan_view *view,
 			  struct strv *unreadable)
@@ -385,8 +370,6 @@ static void read_host_key(const struct leader_sources *from, const struct consul
 	} else if (!strcmp(kind, "found") && !is_assigned(from, kv->key)) {
 		r = plan_instance_from_json(kv->key, json, plan_view_add_instance(view), &err);
 		view->n_instances -= r < 0;
-	} else if (!strcmp(kind, "state") && !is_assigned(from, kv->key)) {
-		count_leaving(view, host, rest);
 	} else if (!strcmp(kind, "ack")) {
 		r = plan_ack_from_json(kv->key, json, plan_view_add_ack(view), &err);
 		view->n_acks -= r < 0;
@@ -489,6 +472,33 @@ static enum plan_health look_up(const struct health_table *table, const char *na
 	return worst;
 }
 
+static bool host_alive(const struct plan_view *view, const char *host)
+{
+	for (size_t i = 0; i < view->n_hosts; i++)
+		if (!strcmp(view->hosts[i].name, host))
+			return view->hosts[i].alive;
+	return false;
+}
+
+/* Instances that their agents have still to take away. Those of hosts that are dead, or left, are not waited for. */
+static void count_leaving(const struct leader_sources *from, struct plan_view *view)
+{
+	for (size_t i = 0; i < from->hosts->n; i++) {
+		_cleanup_(freep) char *key = xstrdup(from->hosts->v[i].key);
+		char *host, *kind, *rest;
+
+		if (!split_host_key(key, &host, &kind, &rest) || strcmp(kind, "state") != 0 ||
+		    is_assigned(from, from->hosts->v[i].key) || !host_alive(view, host))
+			continue;
+		for (size_t j = 0; j < view->n_services; j++) {
+			size_t len = strlen(view->services[j].name);
+
+			if (!strncmp(view->services[j].name, rest, len) && rest[len] == '/')
+				view->services[j].n_leaving++;
+		}
+	}
+}
+
 static void read_health(const struct leader_sources *from, const struct health_table *table, struct plan_view *view)
 {
 	from->memory->look++;
@@ -534,5 +544,6 @@ void leader_view(const struct leader_sources *from, struct plan_view *ret, struc
 		read_state(from, &view.instances[i]);
 	health_table(from->checks, &table);
 	read_health(from, &table, &view);
+	count_leaving(from, &view);
 	*ret = view;
 }

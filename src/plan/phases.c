@@ -128,7 +128,7 @@ static void rolling(struct work *work)
 	if (!all_right(work))
 		return;
 	retire_extras(work);
-	if (work->acted || work->full || extras_left(work))
+	if (work->acted || work->full || extras_left(work) || work->service->n_leaving)
 		return;
 	if (back) {
 		act_event(work, "rolled-back", NULL, _("Back at revision %llu"), (unsigned long long)work->status.good);

@@ -175,7 +175,7 @@ struct plan_service {
 	uint64_t status_index; /* ModifyIndex of the status key, 0: absent */
 	struct plan_disconnect *disconnects;
 	size_t n_disconnects;
-	size_t n_leaving; /* instances without assignment that their agents have not taken away yet */
+	size_t n_leaving; /* instances without assignment that agents of living hosts have still to take away */
 };
 
 struct plan_host {

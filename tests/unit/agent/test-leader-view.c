@@ -300,6 +300,10 @@ static void what_its_agent_has_still_to_take_away_is_counted(void **state)
 	world->hosts[1] = kv("tepuy/host/h1/state/portal/web/1.4", "{\"state\":\"stopped\",\"answers\":7}");
 	look(world);
 	assert_int_equal(world->view.services[0].n_leaving, 2);
+	world->checks[0] = check("serfHealth", NULL, CONSUL_CRITICAL);
+	look(world);
+	assert_int_equal(world->view.services[0].n_leaving, 0); /* nobody waits for a dead host */
+	world->checks[0] = check("serfHealth", NULL, CONSUL_PASSING);
 	world->hosts[0] = kv("tepuy/host/h1/ack/portal/web/1.4/front.1.1", "{\"sessions\":0}");
 	look(world);
 	assert_int_equal(world->view.services[0].n_leaving, 0); /* the host is not of the cluster any more */

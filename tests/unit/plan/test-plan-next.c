@@ -684,6 +684,22 @@ static void removed_is_said_when_the_last_container_has_gone(void **state)
 	plans(&view, "status removed 2 good 0 step 8\n");
 }
 
+static void a_rollback_ends_when_the_last_container_has_gone(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	for (unsigned leaving = 0; leaving < 2; leaving++) {
+		struct plan_service *service = start_view(&view, PLAN_ROLLING_BACK, 2, 1);
+
+		service->good = new_spec(1);
+		service->n_leaving = leaving;
+		plans(&view, leaving ? ""
+				     : "status rolled-back 2 good 1 step 8\n"
+				       "event rolled-back Back at revision 1\n");
+	}
+}
+
 static void large_transactions_are_cut(void **state)
 {
 	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
@@ -746,6 +762,7 @@ int main(void)
 		cmocka_unit_test(data_is_where_it_was_found),
 		cmocka_unit_test(what_a_host_outside_found_is_not_there),
 		cmocka_unit_test(removed_is_said_when_the_last_container_has_gone),
+		cmocka_unit_test(a_rollback_ends_when_the_last_container_has_gone),
 		cmocka_unit_test(large_transactions_are_cut),
 		cmocka_unit_test(time_of_another_clock_is_set_again),
 	};
