@@ -16,6 +16,8 @@ struct drain {
 	const struct target *target;
 	enum drain_goal goal;
 	struct progress *progress; /* NULL: quiet */
+	bool late;                 /* the deadline is over: sessions that are left are not waited for */
+	long long sessions;        /* left, of all its nodes */
 };
 
 static bool is(const json_t *node, const char *key, const char *text)
@@ -63,12 +65,14 @@ static int on_change(void *data, const json_t *service, struct err *err)
 
 	if (drain->progress)
 		progress_begin(drain->progress);
+	drain->sessions = 0;
 	json_array_foreach(json_object_get(service, "nodes"), i, node)
 	{
-		bool reached = drain_reached(node, drain->goal);
+		bool reached = drain_reached(node, drain->goal) || (drain->late && is(node, "health", "maintenance"));
 
 		if (!target_has(drain->target, json_text(node, "node")))
 			continue;
+		drain->sessions += json_number(node, "sessions") > 0 ? json_number(node, "sessions") : 0;
 		all = all && reached;
 		show(drain, node, reached, now);
 		if (node_has_failed(node))
@@ -80,6 +84,23 @@ static int on_change(void *data, const json_t *service, struct err *err)
 	return all;
 }
 
+/* Sessions end by themselves or at the deadline; without --stop nobody cuts those that are left. */
+static int watch(struct cli *cli, const struct arguments *args, struct drain *drain, struct err *err)
+{
+	int64_t timeout = arguments_number(args, "timeout", 0);
+	int64_t deadline = drain->goal == DRAIN_DISCONNECT ? arguments_number(args, "deadline", 0) : 0;
+	int r;
+
+	if (!deadline || (timeout && timeout <= deadline))
+		return follow_watch(cli, drain->target->service, timeout, on_change, drain, err);
+	r = follow_watch(cli, drain->target->service, deadline, on_change, drain, err);
+	if (r != -ETIMEDOUT)
+		return r;
+	err_release(err);
+	drain->late = true;
+	return follow_watch(cli, drain->target->service, timeout ? timeout - deadline : 0, on_change, drain, err);
+}
+
 static enum status wait_for(struct cli *cli, const struct arguments *args, struct drain *drain)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
@@ -88,9 +109,19 @@ static enum status wait_for(struct cli *cli, const struct arguments *args, struc
 	if (!arguments_has(args, "json"))
 		drain->progress = follow_progress(cli);
 	follow_explain_interrupt(drain->target->service);
-	r = follow_watch(cli, drain->target->service, arguments_number(args, "timeout", 0), on_change, drain, &err);
+	r = watch(cli, args, drain, &err);
 	progress_free(drain->progress);
-	return r < 0 ? cli_failed(cli, &err) : STATUS_DONE;
+	if (r < 0)
+		return cli_failed(cli, &err);
+	if (drain->late && drain->sessions)
+		cli_note(cli,
+			 ngettext("The deadline is over: %s gets nothing new, and %lld session that it has goes on; "
+				  "--stop would end it.",
+				  "The deadline is over: %s gets nothing new, and %lld sessions that it has go on; "
+				  "--stop would end them.",
+				  (unsigned long)drain->sessions),
+			 drain->target->text, drain->sessions);
+	return STATUS_DONE;
 }
 
 enum status drain_request(struct cli *cli, const struct arguments *args, const struct target *target,

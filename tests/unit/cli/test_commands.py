@@ -405,6 +405,12 @@ class Changes(Case):
         self.tepuy("disconnect", "portal/web/1", "--deadline", "5s", status=0)
         self.assertEqual(self.agent.asked("POST")[0][2], {"stop": False, "deadline": 5000})
 
+    def test_disconnect_ends_at_the_deadline(self):
+        self.agent.on("POST", "/v1/disconnect/portal/web/1", Reply(200, {"nodes": ["web/1"]}))
+        self.watch(service(nodes=[node("web/1", health="maintenance", desired="drain", connected=False, sessions=2)]))
+        ended = self.tepuy("disconnect", "portal/web/1", "--deadline", "200ms", status=0)
+        self.assertIn("2 sessions that it has go on", ended.stderr)
+
     def test_disconnect_stop(self):
         self.agent.on("POST", "/v1/disconnect/portal/web/1", Reply(200, {"nodes": ["web/1"]}))
         self.watch(service(nodes=[node("web/1", health="maintenance", desired="drain", connected=False)]),
