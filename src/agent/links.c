@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/links-hold.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "consul/consul-decode.h"
 
 struct link {
@@ -16,15 +17,11 @@ struct link {
 	struct consul_watch *watch;
 	bool known, away;
 	struct consul_services services;
+	int64_t returned_ms; /* when Consul came back from its last absence; INT64_MIN: it was never away */
+	struct holds holds;
 	json_t *held;           /* what Consul said last, while some of it is not believed yet */
-	sd_event_source *timer; /* ends the time of grace */
+	sd_event_source *timer; /* ends a hold */
 };
-
-/*
- * A Consul that was restarted calls checks critical that it has not run again yet. For so long after its return a
- * member that served before counts as serving, unless its own agent says that it ended.
- */
-#define GRACE_USEC (15 * 1000 * 1000ULL)
 
 struct links {
 	struct http_loop *loop;
@@ -49,6 +46,7 @@ static void link_free(struct link *link)
 	consul_watch_free(link->watch);
 	sd_event_source_disable_unref(link->timer);
 	json_decref(link->held);
+	holds_release(&link->holds);
 	consul_services_release(&link->services);
 	free(link->service);
 	free(link->component);
@@ -77,34 +75,6 @@ static struct link **find(const struct links *links, const char *service, const 
 	return at;
 }
 
-static const struct consul_service *same_service(const struct consul_services *services,
-						 const struct consul_service *like)
-{
-	for (size_t i = 0; i < services->n; i++)
-		if (!strcmp(services->v[i].id, like->id) && services->v[i].node && like->node &&
-		    !strcmp(services->v[i].node, like->node))
-			return &services->v[i];
-	return NULL;
-}
-
-/* Its agent says that its main process ended: that is no forgotten check. */
-static bool has_ended(const struct consul_service *service)
-{
-	for (size_t i = 0; i < service->checks.n; i++)
-		if (text_ends(service->checks.v[i].id, ":running") && service->checks.v[i].status == CONSUL_CRITICAL &&
-		    service->checks.v[i].output && *service->checks.v[i].output)
-			return true;
-	return false;
-}
-
-static struct consul_check *serf_health(const struct consul_service *service)
-{
-	for (size_t i = 0; i < service->checks.n; i++)
-		if (!strcmp(service->checks.v[i].id, "serfHealth"))
-			return &service->checks.v[i];
-	return NULL;
-}
-
 /*
  * The other hosts' word on this one: after a cut they take half a minute to find out that it is back. It is here that
  * its nodes are reached from.
@@ -113,72 +83,17 @@ static void trust_own_host(struct consul_services *services, const char *host)
 {
 	for (size_t i = 0; i < services->n; i++) {
 		struct consul_service *service = &services->v[i];
-		struct consul_check *serf = service->node && !strcmp(service->node, host) ? serf_health(service) : NULL;
+		struct consul_check *serf =
+		    service->node && !strcmp(service->node, host) ? links_serf_health(service) : NULL;
 
 		if (serf)
 			serf->status = CONSUL_PASSING;
 	}
 }
 
-static bool any_serves(const struct consul_services *services)
-{
-	for (size_t i = 0; i < services->n; i++)
-		if (members_health(&services->v[i].checks, NULL) >= MEMBER_WARNING)
-			return true;
-	return false;
-}
+static void take(struct link *link, json_t *value);
 
-/* That a host is dead is no check that Consul forgot: it is believed at once, if others can do the work. */
-static bool host_is_dead(const struct consul_service *service, bool others_serve)
-{
-	const struct consul_check *serf = serf_health(service);
-
-	return others_serve && serf && serf->status == CONSUL_CRITICAL;
-}
-
-/* Members that served before and are critical now are put back to serving. True: there were some. */
-static bool hold(const struct consul_services *before, struct consul_services *now)
-{
-	bool held = false, others_serve = any_serves(now);
-
-	for (size_t i = 0; i < now->n; i++) {
-		struct consul_service *service = &now->v[i];
-		const struct consul_service *was = same_service(before, service);
-		enum member_health health = was ? members_health(&was->checks, NULL) : MEMBER_CRITICAL;
-
-		if (health < MEMBER_WARNING || members_health(&service->checks, NULL) != MEMBER_CRITICAL ||
-		    has_ended(service) || host_is_dead(service, others_serve))
-			continue;
-		for (size_t j = 0; j < service->checks.n; j++)
-			if (service->checks.v[j].status == CONSUL_CRITICAL &&
-			    !text_starts(service->checks.v[j].id, "_"))
-				service->checks.v[j].status = CONSUL_PASSING;
-		held = true;
-	}
-	return held;
-}
-
-static void take(struct link *link, const json_t *value, bool believe)
-{
-	_cleanup_consul_services_ struct consul_services services = { 0 };
-	_cleanup_err_ struct err err = ERR_INIT;
-
-	if (consul_decode_health(value, &services, &err) < 0) {
-		log_error("Consul's list of %s/%s cannot be read: %s", link->service, link->component, err_text(&err));
-		return;
-	}
-	trust_own_host(&services, link->links->host);
-	if (!believe && hold(&link->services, &services))
-		log_info("Members of %s/%s that Consul calls critical after its return keep their work for now.",
-			 link->service, link->component);
-	consul_services_release(&link->services);
-	link->services = services;
-	services = (struct consul_services){ 0 };
-	link->known = true;
-	link->links->changed(link->links->data, link->service, link->component);
-}
-
-static int on_grace_over(sd_event_source *source, uint64_t usec, void *data)
+static int on_hold_over(sd_event_source *source, uint64_t usec, void *data)
 {
 	struct link *link = data;
 	json_t *held = TAKE_PTR(link->held);
@@ -186,18 +101,47 @@ static int on_grace_over(sd_event_source *source, uint64_t usec, void *data)
 	(void)source, (void)usec;
 	link->timer = sd_event_source_disable_unref(link->timer);
 	if (held && !link->away) /* away again: what is held is no better than what it was held for */
-		take(link, held, true);
+		take(link, held);
 	json_decref(held);
 	return 0;
 }
 
-static void begin_grace(struct link *link)
+/* `value` is judged once more then, if nothing newer comes before. */
+static void judge_again(struct link *link, json_t *value, int64_t at_ms)
 {
-	link->away = false;
+	json_t *old = link->held;
+
 	link->timer = sd_event_source_disable_unref(link->timer);
-	if (link->known)
-		sd_event_add_time_relative(http_loop_event(link->links->loop), &link->timer, CLOCK_MONOTONIC,
-					   GRACE_USEC, 0, on_grace_over, link);
+	link->held = at_ms == INT64_MAX ? NULL : json_incref(value);
+	json_decref(old);
+	if (link->held)
+		sd_event_add_time(http_loop_event(link->links->loop), &link->timer, CLOCK_MONOTONIC,
+				  (uint64_t)at_ms * 1000, 0, on_hold_over, link);
+}
+
+static void take(struct link *link, json_t *value)
+{
+	_cleanup_consul_services_ struct consul_services services = { 0 };
+	_cleanup_err_ struct err err = ERR_INIT;
+	size_t held = link->holds.n;
+	int64_t again_ms;
+
+	if (consul_decode_health(value, &services, &err) < 0) {
+		log_error("Consul's list of %s/%s cannot be read: %s", link->service, link->component, err_text(&err));
+		return;
+	}
+	trust_own_host(&services, link->links->host);
+	again_ms = links_hold(&link->holds, &link->services, &services, link->returned_ms, clock_monotonic_ms());
+	judge_again(link, value, again_ms);
+	if (link->holds.n > held)
+		log_info("%zu members of %s/%s that Consul calls critical, but has not looked at, keep their work for "
+			 "now.",
+			 link->holds.n, link->service, link->component);
+	consul_services_release(&link->services);
+	link->services = services;
+	services = (struct consul_services){ 0 };
+	link->known = true;
+	link->links->changed(link->links->data, link->service, link->component);
 }
 
 static void on_change(void *data, const json_t *value, uint64_t index, const struct err *err)
@@ -209,13 +153,12 @@ static void on_change(void *data, const json_t *value, uint64_t index, const str
 		link->away = true; /* the host's own watch logs it */
 		return;
 	}
-	if (link->away)
-		begin_grace(link);
-	if (link->timer) {
-		json_decref(link->held);
-		link->held = json_incref((json_t *)value);
+	if (link->away) {
+		link->away = false;
+		link->returned_ms = clock_monotonic_ms();
+		holds_release(&link->holds); /* what they are held for begins anew */
 	}
-	take(link, value, !link->timer);
+	take(link, (json_t *)value);
 }
 
 static void start_watch(struct links *links, struct link *link)
@@ -234,6 +177,7 @@ void links_use(struct links *links, const char *service, const char *component)
 	if (!*at) {
 		*at = xcalloc(1, sizeof(**at));
 		(*at)->links = links;
+		(*at)->returned_ms = INT64_MIN;
 		(*at)->service = xstrdup(service);
 		(*at)->component = xstrdup(component);
 		start_watch(links, *at);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One blocking query of Consul's health endpoint for each component that a node of this host is connected to. What was
- * last told stays while Consul is away, and what its return makes critical is believed only after a while.
+ * last told stays while Consul is away; what Consul calls critical without having looked is believed only after a while
+ * (links-hold.h).
  */
 #ifndef TEPUY_AGENT_LINKS_H
 #define TEPUY_AGENT_LINKS_H

@@ -41,6 +41,7 @@ struct consul_check {
 	char *node;                      /* the Consul node's name */
 	char *service_id, *service_name; /* NULL: a check of the node */
 	char *output, *notes;
+	char *type; /* "http", "tcp", "ttl" …; NULL or empty of the node's own */
 	enum consul_status status;
 	uint64_t modify_index; /* 0 from the agent's own list */
 };

@@ -254,6 +254,7 @@ static int decode_check(const json_t *json, void *element, struct err *err)
 		FIELD(consul_check, service_name, FIELD_TEXT, "ServiceName", false),
 		FIELD(consul_check, output, FIELD_TEXT, "Output", false),
 		FIELD(consul_check, notes, FIELD_TEXT, "Notes", false),
+		FIELD(consul_check, type, FIELD_TEXT, "Type", false),
 		FIELD(consul_check, status, FIELD_STATUS, "Status", false),
 		FIELD(consul_check, modify_index, FIELD_U64, "ModifyIndex", false),
 	};

@@ -100,6 +100,7 @@ static void check_release(struct consul_check *check)
 	free(check->service_name);
 	free(check->output);
 	free(check->notes);
+	free(check->type);
 }
 
 void consul_checks_release(struct consul_checks *checks)
