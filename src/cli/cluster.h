@@ -23,6 +23,7 @@ struct host_self {
 	char *architecture;      /* dpkg's */
 	char *installed, *build; /* tepuy's version and contents there, or NULL */
 	bool interrupted;        /* dpkg has packages that are half installed */
+	bool offline;            /* its apt uses a bundle */
 	bool consul;             /* there is a program of that name */
 	bool agent;              /* tepuy's agent runs */
 	bool systemd;            /* is what started it */

@@ -110,8 +110,11 @@ static int read_install(const struct arguments *args, struct install *install, s
 {
 	int r;
 
-	*install = (struct install){ .lock_wait_ms = arguments_number(args, "lock-wait", LOCK_WAIT_MS) };
+	*install = (struct install){ .bundle = arguments_text(args, "offline", NULL),
+				     .lock_wait_ms = arguments_number(args, "lock-wait", LOCK_WAIT_MS) };
 	r = debs_find(arguments_list(args, "package"), &install->debs, err);
+	if (r == 0 && install->bundle)
+		r = digest_of_file(install->bundle, &install->bundle_sha256, err);
 	return r < 0 ? r : read_consul(args, install, err);
 }
 
@@ -136,6 +139,7 @@ static int run(struct cli *cli, const struct arguments *args)
 	status = cluster_conclude(&cluster, json);
 	debs_release(&install.debs);
 	free(install.consul_sha256);
+	free(install.bundle_sha256);
 	return status;
 }
 
@@ -160,6 +164,11 @@ static const struct command_option options[] = {
 	  .type = OPTION_TEXT,
 	  .argument = "HASH",
 	  .help = N_("The hash that this file must have") },
+	{ .name = "offline",
+	  .type = OPTION_TEXT,
+	  .word = WORD_FILE,
+	  .argument = "BUNDLE",
+	  .help = N_("Take all packages from what 'tepuy host bundle' made, not from a mirror") },
 	{ .name = "lock-wait",
 	  .type = OPTION_DURATION,
 	  .argument = "DURATION",

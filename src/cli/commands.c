@@ -48,6 +48,7 @@ const struct command *const commands[] = {
 	&cmd_host_upgrade,
 	&cmd_host_renew,
 	&cmd_host_rotate_keys,
+	&cmd_host_bundle,
 	&cmd_run,
 	&cmd_copy,
 	/* the rest */

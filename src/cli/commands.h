@@ -38,6 +38,7 @@ extern const struct command cmd_exec;
 extern const struct command cmd_graph;
 extern const struct command cmd_help;
 extern const struct command cmd_host_apply;
+extern const struct command cmd_host_bundle;
 extern const struct command cmd_host_drain;
 extern const struct command cmd_host_list;
 extern const struct command cmd_host_remove;

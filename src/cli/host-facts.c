@@ -90,6 +90,7 @@ int self_parse(const char *text, struct host_self *ret, char **ret_short_of_room
 		facts.build = installed[len] ? xstrdup(installed + len + 1) : NULL;
 	}
 	facts.interrupted = says_yes(text, "interrupted");
+	facts.offline = says_yes(text, "offline");
 	facts.consul = says_yes(text, "consul");
 	facts.agent = says_yes(text, "agent");
 	facts.systemd = says_yes(text, "systemd");

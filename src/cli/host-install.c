@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/i18n.h"
 #include "base/text.h"
+#include "cli/host-bundle.h"
 #include "cli/host-step.h"
 
 enum { MOST_OUTPUT = 256 << 10, APT_MS = 25 * 60 * 1000, LOCK_PAUSE_MS = 1000 };
@@ -215,6 +216,14 @@ static void drop_others(struct member *host, const char *kept)
 		       "-delete", NULL);
 }
 
+/* A host that was prepared offline has its own sources again when it is prepared without a bundle. */
+static int choose_sources(struct cluster *cluster, struct member *host, const struct install *install, struct err *err)
+{
+	if (install->bundle)
+		return bundle_give(cluster, host, install->bundle, install->bundle_sha256, err);
+	return host->facts.offline ? bundle_take_back(host, err) : 0;
+}
+
 int host_install(struct cluster *cluster, struct member *host, const struct install *install, struct err *err)
 {
 	const struct deb *deb = debs_for(&install->debs, host->facts.architecture ? host->facts.architecture : "?");
@@ -226,8 +235,9 @@ int host_install(struct cluster *cluster, struct member *host, const struct inst
 			       _("It is a machine of architecture %s, for which there is no package of tepuy; make one "
 				 "with scripts/package on such a machine and add it with --package"),
 			       host->facts.architecture);
-	if (is_there(host, deb))
-		return 0;
+	r = choose_sources(cluster, host, install, err);
+	if (r < 0 || is_there(host, deb))
+		return r;
 	r = install->upgrade ? 0 : refuse_newer(host, deb, err);
 	if (r == 0)
 		r = make_cache(host, err);

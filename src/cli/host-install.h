@@ -9,6 +9,8 @@
 /* How packages get onto hosts. */
 struct install {
 	struct debs debs;
+	const char *bundle; /* --offline: what host bundle made, or NULL */
+	char *bundle_sha256;
 	const char *consul;  /* a .deb or binary of Consul on this machine, or NULL */
 	char *consul_sha256; /* of it */
 	bool consul_is_binary;

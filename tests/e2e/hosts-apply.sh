@@ -54,7 +54,7 @@ equal "nothing of the cluster's secrets is on the operator's machine" '' \
 check "again, there is nothing to do" again_unchanged 4
 
 check "examples/portal comes up, asked of one host from here" \
-	tepuy up --host h1 "$root/examples/portal/service.yaml" --yes
+	tepuy up --host h1 "$root/examples/portal/service.yaml" --recipes "$root/recipes" --yes
 front=$(lab_address "$lab" "$(host_of front/1 | tr -dc 0-9)")
 check "both web nodes answer through HAProxy" wait_for 30 both_web_answer "$front"
 case_begin "its nodes are on more than one host"
