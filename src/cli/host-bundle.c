@@ -15,6 +15,7 @@
 #include "image/digest.h"
 
 #define OFFLINE "/var/lib/tepuy/offline"
+#define LISTS "/var/lib/apt/lists/_var_lib_tepuy_offline_"
 #define SENT "/var/cache/tepuy/offline.tar"
 
 enum { APT_MS = 60 * 60 * 1000, MOST_INDEX = 64 << 20 };
@@ -111,24 +112,24 @@ static int copy_deb(const struct bundle *bundle, const struct deb *deb, struct e
 	return r < 0 ? r : fs_write(to, bytes.data, bytes.len, 0644, err);
 }
 
-static int enter(void *data)
+/* In the child: paths in the index are relative to where it lies, and only standard output is the index. */
+static int write_here(void *data)
 {
-	return chdir(data) < 0 ? -errno : 0;
+	int fd;
+
+	if (chdir(data) < 0)
+		return -errno;
+	fd = open("Packages", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return fd < 0 || dup2(fd, STDOUT_FILENO) < 0 ? -errno : 0;
 }
 
-/* Paths in the index are relative to where it lies. */
 static int write_index(const struct bundle *bundle, struct err *err)
 {
-	_cleanup_run_ struct run run = { .timeout_ms = APT_MS, .in_child = enter, .child_data = bundle->repo };
-	_cleanup_(freep) char *path = fs_join(bundle->repo, "Packages"), *lock = fs_join(bundle->repo, "lock");
-	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	_cleanup_run_ struct run run = { .timeout_ms = APT_MS, .in_child = write_here, .child_data = bundle->repo };
+	_cleanup_(freep) char *lock = fs_join(bundle->repo, "lock");
 	int r;
 
 	(void)unlink(lock);
-	if (fd < 0)
-		return err_errno(err, errno, _("Cannot write %s"), path);
-	run.output_fd = fd;
-	/* Standard error would be in the index too: --multiversion is silent about nothing but what is broken. */
 	strv_add_all(&run.argv, "dpkg-scanpackages", "--multiversion", ".", NULL);
 	strv_add(&run.env, "LC_ALL=C");
 	r = run_checked(&run, NULL, err);
@@ -188,7 +189,7 @@ static const char unpack[] =
     "chmod a+x /var/lib/tepuy\n"
     "rm -rf " OFFLINE "\n"
     "mv " OFFLINE ".new " OFFLINE "\n"
-    "rm -f " SENT "\n"
+    "rm -f " SENT " " LISTS "*\n"
     "echo 'deb [trusted=yes] file:" OFFLINE " ./' >/etc/apt/tepuy-offline.list\n"
     "printf 'Dir::Etc::sourcelist \"/etc/apt/tepuy-offline.list\";\\nDir::Etc::sourceparts \"/dev/null\";\\n' "
     ">/etc/apt/apt.conf.d/90tepuy-offline.new\n"
@@ -223,6 +224,7 @@ int bundle_give(struct cluster *cluster, struct member *host, const char *bundle
 int bundle_take_back(struct member *host, struct err *err)
 {
 	host->changes++;
-	return host_run(host, NULL, err, "rm", "-rf", "/etc/apt/apt.conf.d/90tepuy-offline",
-			"/etc/apt/tepuy-offline.list", OFFLINE, NULL);
+	return host_run(host, NULL, err, "sh", "-c",
+			"rm -rf /etc/apt/apt.conf.d/90tepuy-offline /etc/apt/tepuy-offline.list " OFFLINE " " LISTS "*",
+			NULL);
 }

@@ -23,6 +23,7 @@ static const char script[] =
     "case $installed in 'installed '*) echo \"installed=${installed#installed }\" ;; esac\n"
     "[ -z \"$(dpkg --audit 2>/dev/null)\" ] && [ -z \"$(ls /var/lib/dpkg/updates 2>/dev/null)\" ] || echo "
     "interrupted=yes\n"
+    "[ -e /etc/apt/apt.conf.d/90tepuy-offline ] && echo offline=yes\n"
     "command -v consul >/dev/null && echo consul=yes\n"
     "systemctl --quiet is-active tepuy-agent.service 2>/dev/null && { echo agent=yes; need=32768; }\n"
     "for d in /usr:${need:-716800} /var/lib:${need:-512000} /var/cache/apt/archives:${need:-256000} "

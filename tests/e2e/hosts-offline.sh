@@ -22,6 +22,7 @@ sources_of_host() {
 check "the package is built" build_package
 check "a bare host starts" lab_up "$lab" auto 1 bare
 prepare_operator "$lab" 1
+lab_root "$lab" 1 apt-get -q update >"$TMP/update.log" 2>&1
 own=$(sources_of_host)
 lab_cutoff "$lab" 1
 refuse "it reaches no mirror" lab_root "$lab" 1 timeout 60 apt-get -o APT::Update::Error-Mode=any -o Acquire::Retries=0 update
