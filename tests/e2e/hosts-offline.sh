@@ -14,7 +14,9 @@
 lab=tt-offline-$$
 at_exit lab_down "$lab"
 
+# Without lists apt names no targets.
 sources_of_host() {
+	lab_root "$lab" 1 apt-get -q update >"$TMP/update.log" 2>&1
 	# shellcheck disable=SC2016 # apt's own variable
 	lab_root "$lab" 1 apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sort -u
 }
