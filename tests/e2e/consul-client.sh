@@ -111,23 +111,34 @@ elected() {
 if wait_for 10 elected && throughout 2 elected; then ok; else not_ok "$(cat "$TMP/two.log" "$TMP/three.log")"; fi
 end_process "$three_pid"
 soon "and the second in the end" 5 two '^elected'
-kill_consul
-sleep 3 # so long it is away
-run_consul
-wait_for 30 consul_ready
-case_begin "three seconds without Consul do not cost the lock"
+# Shorter than the session's TTL of 10 s, its start and first election included: on a busy machine not at the first try.
+short_absence() {
+	local i start
+
+	for ((i = 0; i < 5; i++)); do
+		wait_for 60 two_is_elected || return 1
+		start=$SECONDS losses=$(lines two ^lost)
+		kill_consul
+		sleep 3 # so long it is away
+		run_consul
+		wait_for 30 consul_ready
+		[ $((SECONDS - start)) -gt 7 ] || return 0
+	done
+	return 1
+}
 # shellcheck disable=SC2317  # as above
 two_is_elected() {
 	tail -n 1 "$TMP/two.log" | grep -q '^elected'
 }
-if wait_for 5 two_is_elected && throughout 3 two_is_elected; then ok; else not_ok "$(cat "$TMP/two.log")"; fi
+case_begin "three seconds without Consul do not cost the lock"
+if short_absence && throughout 3 two_is_elected && [ "$(lines two ^lost)" -eq "$losses" ]; then ok; else not_ok "$(cat "$TMP/two.log")"; fi
 losses=$(lines two ^lost)
 kill_consul
 soon "it is lost when the session was not renewed for its TTL" 13 two '^lost'
 equal "and told once" $((losses + 1)) "$(lines two ^lost)"
 run_consul
 wait_for 30 consul_ready
-soon "and held again after Consul is back" 15 two '^elected'
+soon "and held again after Consul is back" 40 two '^elected'
 end_process "$two_pid" KILL
 start_process four "$loop" lock "$CONSUL_URL" leader four
 soon "a killed holder's lock is taken over when its session ends" 35 four '^elected'

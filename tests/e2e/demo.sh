@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
+# lane: hosts
 # timeout: 1500
 # ./demo on a bare Debian 12 with systemd, from a clone, as a stranger would run it: it installs, builds, brings the
 # example up and shows both nodes answering; the counter survives `down`; it can be run again and cleans up.

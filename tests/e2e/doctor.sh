@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
+# lane: hosts
 # timeout: 420
 # What `tepuy doctor` says of machines over SSH: of a bare one, of one on which something is wrong, of a host.
 # shellcheck source=tests/e2e/lib.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
+# lane: hosts
 # timeout: 2400
 # Four bare Debian 12 with addresses of their own become hosts of one cluster by one command, and by the same command
 # again nothing changes; a host is taken away and added, a dead server replaced, keys and certificates renewed, tepuy

@@ -5,6 +5,7 @@
 # Consul has no quorum, every agent and every Consul server is restarted. What it counted goes as rows of a table into
 # the file $FAULTS_TABLE, when that is set.
 # needs: docker
+# lane: hosts
 # timeout: 600
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
+# lane: hosts
 # timeout: 1200
 # A bare host that reaches no mirror becomes a host from a bundle that was made where there is one; prepared again without
 # the bundle, once the mirror is back, it has its own apt sources again.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
+# lane: hosts
 # timeout: 1200
 # Hosts that cannot be prepared: another host key, a full disk, apt's lock held, a wrong password, a machine that stands
 # still in the middle. Each is a clear error, the others go on, and a second run mends it. Then a dead server is replaced.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
+# lane: hosts
 # timeout: 600
 # The lab that other tests stand on: its hosts are let into, its faults do what they say and can be healed, and nothing of
 # it stays behind, while another lab is left alone.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
+# lane: hosts
 # timeout: 600
 # `tepuy setup` makes three machines a cluster with access control and certificates, then a fourth one a member; all of
 # it again changes nothing; what is killed in the middle is mended; strangers get nothing; secrets stay where they are.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
+# lane: hosts
 # timeout: 600
 # The steps of `tepuy setup` that install packages, on one bare machine: from its own mirror, and what they say when apt is
 # held by another, the disk is full, the mirror is away, a file is not what was said, or they were killed in the middle.

@@ -3,6 +3,7 @@
 # SSH to machines of a lab: sudo without, with a right and with a wrong password, keyboard-interactive, secrets that are
 # seen nowhere, a machine that stands still. Needs a running Docker, python3.
 # needs: docker
+# lane: hosts
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 export LAB_STATE=$TMP/lab
