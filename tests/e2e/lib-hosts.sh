@@ -225,6 +225,91 @@ seconds() {
 
 # table FAULT REQUESTS FAILED REMARK: a row of docs/faults.md.
 table() {
-	printf '      %s: %s requests, %s failed; %s\n' "$1" "$2" "$3" "$4"
-	[ -z "${FAULTS_TABLE:-}" ] || printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4" >>"$FAULTS_TABLE"
+	printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4" >>"$TMP/rows"
+}
+
+# checked NAME COMMAND…: as check, and keeps what the hosts logged when it fails.
+checked() {
+	local failed_before=$failed name
+	check "$@"
+	[ "$failed" = "$failed_before" ] && return
+	name=$(tr -cs 'a-z0-9' - <<<"${1,,}" | cut -c 1-40)
+	hosts_save "$TMP/logs-${name%-}"
+	echo "      what the hosts logged is in $TMP/logs-${name%-} (with KEEP=1)"
+}
+
+front_log() {
+	# shellcheck disable=SC2016 # the host's shell expands it
+	hosts_exec 1 sh -c 'docker logs --since "$1" "$(docker ps -q --filter name=front)" 2>&1' sh "${1:-0}"
+}
+
+# hosts_save DIRECTORY: what there is to see of a case that failed.
+hosts_save() {
+	local i
+	mkdir -p "$1"
+	for ((i = 1; i <= hosts_n; i++)); do
+		hosts_exec "$i" journalctl -o short-precise --no-pager -u tepuy-agent >"$1/h$i-agent.log" 2>&1
+		hosts_exec "$i" journalctl -o short-precise --no-pager -u consul >"$1/h$i-consul.log" 2>&1
+		hosts_exec "$i" docker ps -a --format '{{.Names}} {{.Status}}' >"$1/h$i-containers" 2>&1
+	done
+	front_log >"$1/haproxy.log"
+	hosts_servers >"$1/haproxy.servers" 2>&1
+	hosts_json >"$1/status.json" 2>&1
+}
+
+# failed_since MS: `MS-AFTER STATUS STATE SERVER` of the requests that began then or later and that HAProxy could not have
+# answered properly by a node: refused, broken off by a node, or its own 503 and 504. Its log has the time of their
+# beginning.
+failed_since() {
+	front_log "$(($1 / 1000))" | python3 -c '
+import datetime, re, sys
+line = re.compile(r"\S+ \[([^]]+)\] http \S*?(\S+) \S+ (-?\d+) \S+ \S+ \S+ (\S\S)")
+for text in sys.stdin:
+    m = line.match(text)
+    # C, c: the client left, as when the load ends
+    if m and m[4][0] not in "Cc" and (int(m[3]) >= 500 or int(m[3]) < 0 or m[4][0] != "-"):
+        began = datetime.datetime.strptime(m[1], "%d/%b/%Y:%H:%M:%S.%f").replace(tzinfo=datetime.timezone.utc)
+        after = round(began.timestamp() * 1000) - int(sys.argv[1])
+        if after >= 0:
+            print(after, m[3], m[4], m[2])
+' "$1"
+}
+
+# --- Consul's leader ---
+
+# consul_leader: the number of the host that leads Consul.
+consul_leader() {
+	local address i
+	address=$(hosts_exec 1 curl -fsS http://127.0.0.1:8500/v1/status/leader | tr -d '"')
+	for ((i = 1; i <= hosts_n; i++)); do [ "$(lab_address "$LAB" "$i")" != "${address%:*}" ] || echo "$i"; done
+}
+
+# Consul takes a dead server out, and one that came back votes only after ten seconds: until then two are not enough.
+all_vote() {
+	members_alive "$hosts_n" && [ "$(hosts_exec 1 consul operator raft list-peers | grep -c ' true ')" = "$hosts_n" ]
+}
+
+other_leads() {
+	local leader
+	leader=$(consul_leader)
+	[ -n "$leader" ] && [ "$leader" != "$1" ]
+}
+
+# make_leader I, make_leader other I: that host leads Consul, or one of the others. This Consul cannot pass leadership on:
+# the leader is restarted until it is so.
+make_leader() {
+	local try leader
+	for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		within 60 all_vote || return 1
+		leader=$(consul_leader)
+		if [ "$1" = other ]; then
+			[ "$leader" = "$2" ] || return 0
+		else
+			[ "$leader" != "$1" ] || return 0
+		fi
+		hosts_exec "$leader" systemctl restart consul
+		wait_for 20 other_leads "$leader"
+	done
+	echo "h$(consul_leader) leads Consul after $try restarts"
+	return 1
 }
