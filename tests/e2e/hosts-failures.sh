@@ -335,7 +335,7 @@ write_faults() {
 		$((SECONDS - began_s)) s.
 
 		A failed request is one that got no answer, or another one than 2xx or 3xx. Requests that are in flight on a machine
-		that is killed or cut off can fail: there is nobody left to answer them, and asking another node would do what they
+		that is killed or cut off can fail: there is nobody left to answer them, and asking another node could do what they
 		ask for twice. So the test allows as many as there are connections in these two cases, and after a kill none that
 		began more than two seconds later; in all others it allows none.
 
