@@ -134,6 +134,7 @@ gone() {
 start_process() {
 	local name=$1
 	shift
+	: >>"$TMP/$name.log" # there at once for who reads it
 	"$@" >>"$TMP/$name.log" 2>&1 </dev/null &
 	pid=$!
 	lib_pids+=("$pid")
