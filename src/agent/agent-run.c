@@ -411,6 +411,13 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			    forgotten);
 }
 
+void agent_consul_away(struct agent *agent, const struct err *err)
+{
+	if (err->code != EACCES) /* of that token.c speaks */
+		log_warning("Consul is away, nodes run on as last told: %s", err_text(err));
+	agent->consul_away = true;
+}
+
 void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const struct err *err)
 {
 	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
@@ -419,9 +426,7 @@ void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const s
 
 	(void)index;
 	if (err) {
-		if (err->code != EACCES) /* of that token.c speaks */
-			log_warning("Consul is away, nodes run on as last told: %s", err_text(err));
-		agent->consul_away = true;
+		agent_consul_away(agent, err);
 		return;
 	}
 	if (consul_decode_kvs(value, &kvs, &why) < 0) {

@@ -7,6 +7,8 @@
 
 #include "agent/agent-state.h"
 
+/* A watch that stands for all of them says that Consul does not answer. */
+void agent_consul_away(struct agent *agent, const struct err *err);
 /* Watch of tepuy/host/<this host>/: assignments and what Consul still knows of instances. */
 void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const struct err *err);
 /* Watch of tepuy/service/: checks added at run time. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/agent-run.h"
 #include "base/log.h"
 #include "base/protocol.h"
 #include "base/text.h"
@@ -110,6 +111,8 @@ static void on_key(void *data, const json_t *value, uint64_t index, const struct
 	struct schema_gate *gate = data;
 
 	(void)index;
+	if (err && !gate->told) /* later the watches behind the gate see it themselves */
+		agent_consul_away(gate->agent, err);
 	if (err || consul_decode_kvs(value, &kvs, NULL) < 0)
 		return; /* Consul is away: what it said last counts */
 	if (kvs.n)
