@@ -207,7 +207,7 @@ static int open_bundle(struct image_store *store, const char *name, int *ret_fd,
 		r = bundle_pack(dir, &tar, &is, err);
 	if (r < 0)
 		return r;
-	if (strcmp(is, name) != 0)
+	if (!is || strcmp(is, name) != 0)
 		return err_set(err, ENOENT, _("The bundle %.12s was changed in %s and is not given to others"), name,
 			       store->root);
 	fd = open(work, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);

@@ -81,7 +81,7 @@ static int shared_config(const char *file, const struct ssh_config **ret, struct
 
 	pthread_mutex_lock(&lock);
 	for (known = all; known; known = known->next)
-		if (file && known->file ? !strcmp(known->file, file) : !file && !known->file)
+		if (known->file == file || (file && known->file && !strcmp(known->file, file)))
 			break;
 	if (!known) {
 		struct ssh_config *config;
