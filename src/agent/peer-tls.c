@@ -185,7 +185,7 @@ struct peer_identity *peer_tls_demand(struct peer_tls *tls, gnutls_session_t ses
 						     .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT } };
 	struct peer_identity *identity = present(tls);
 
-	if (gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, identity->credentials) < 0) {
+	if (!identity || gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, identity->credentials) < 0) {
 		peer_identity_unref(identity);
 		return NULL;
 	}

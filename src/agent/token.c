@@ -131,7 +131,7 @@ void token_renew(struct token *token)
 		return;
 	}
 	free(TAKE_PTR(token->unreadable));
-	if (*text && (!present || strcmp(present, text) != 0)) {
+	if (text && *text && (!present || strcmp(present, text) != 0)) {
 		consul_set_token(token->agent->env.consul, text);
 		token->agent->env.token_refused = false;
 		log_info("The new token in %s is taken up.", token->path);

@@ -120,7 +120,7 @@ static int create_authority(struct cluster *cluster, struct err *err)
 	_cleanup_json_ json_t *input = NULL;
 	int r = may_create(cluster, err);
 
-	if (r < 0)
+	if (r < 0 || !host)
 		return r;
 	input = json_pack("{s:s, s:b}", "datacenter", cluster->hosts->consul.datacenter, "create", true);
 	r = host_step(cluster, host, "authority", input, &host->authority, err);

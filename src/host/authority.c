@@ -268,7 +268,7 @@ static int sign_request(struct step *step, const struct authority *authority, co
 {
 	static const char *const keys[] = { "name", "server", "address", "csr", "certificate", NULL };
 	struct pki_host host = { .datacenter = datacenter };
-	const char *csr = NULL, *had = NULL;
+	const char *csr = "", *had = NULL;
 	int r = input_keys(request, keys, err);
 
 	if (r == 0)

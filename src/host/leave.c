@@ -240,7 +240,7 @@ int step_remove_host(struct step *step, json_t **ret, struct err *err)
 {
 	static const char *const keys[] = { "name", NULL };
 	_cleanup_(consul_freep) struct consul *consul = NULL;
-	const char *name = NULL;
+	const char *name = "";
 	int r = input_keys(step->input, keys, err);
 
 	(void)ret;

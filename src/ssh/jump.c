@@ -66,7 +66,7 @@ void jump_release(struct jump *jump)
 /* "user@host:port", "[address]:port", "ssh://…": its parts, each owned by `text`, which is changed. */
 static int take_apart(char *text, struct remote_host *ret, struct err *err)
 {
-	char *at, *port = NULL;
+	char *at, *close, *port = NULL;
 	uint64_t number;
 
 	if (text_starts(text, "ssh://"))
@@ -77,10 +77,11 @@ static int take_apart(char *text, struct remote_host *ret, struct err *err)
 		ret->user = text;
 		text = at + 1;
 	}
-	if (*text == '[' && strchr(text, ']')) {
-		port = strchr(++text, ']');
-		*port++ = '\0';
-		port = *port == ':' ? port : NULL;
+	close = *text == '[' ? strchr(text, ']') : NULL;
+	if (close) {
+		text++;
+		*close++ = '\0';
+		port = *close == ':' ? close : NULL;
 	} else if (strchr(text, ':') == strrchr(text, ':'))
 		port = strchr(text, ':');
 	if (port) {

@@ -140,13 +140,14 @@ lab_down "$lab"
 start_agent() {
 	inside sh -c 'echo "TEPUY_AGENT_OPTIONS=--name=h1 --address=$1" >/etc/default/tepuy-agent' sh "$(lab_address "$lab" 1)"
 	inside systemctl start docker && inside systemctl start --no-block tepuy-agent &&
-		wait_for 60 inside test -S /run/tepuy/agent.sock
+		wait_for 60 inside sh -c 'journalctl -u tepuy-agent | grep -q "Waiting for Consul"' &&
+		[ "$(main_pid)" -gt 0 ]
 }
 
 check "a machine with Docker starts" lab_up "$lab" auto 1 ready
 check "it gets the packages" give_both
 check "apt installs it" apt install -y /root/first.deb
-check "the agent runs, also before there is a Consul" start_agent
+check "the agent runs, and waits for Consul, which there is not yet" start_agent
 pid=$(main_pid)
 inside sh -c 'mkdir -p /var/lib/tepuy/volumes/portal/db/1/data /var/lib/tepuy/store /etc/tepuy/tls &&
 	echo data >/var/lib/tepuy/volumes/portal/db/1/data/rows && echo image >/var/lib/tepuy/store/0 &&

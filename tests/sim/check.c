@@ -220,9 +220,9 @@ static void check_preparing(struct world *w, int service, const struct plan_acti
 
 	if (a->kind == PLAN_ASSIGN && a->desired != PLAN_PREPARE)
 		fail(w, "%s/%u is started while preparing", a->component, a->n);
-	if (a->kind == PLAN_UNASSIGN && r->desired != PLAN_PREPARE)
+	if (a->kind == PLAN_UNASSIGN && r && r->desired != PLAN_PREPARE)
 		fail(w, "%s is removed while preparing", instance_name(r));
-	if (a->kind == PLAN_DESIRE && a->desired > r->desired && !out_of(w, service, r->component, r->n) &&
+	if (a->kind == PLAN_DESIRE && r && a->desired > r->desired && !out_of(w, service, r->component, r->n) &&
 	    w->now >= w->services[service].nodes[r->component][r->n].until)
 		fail(w, "%s is taken out while preparing", instance_name(r));
 }

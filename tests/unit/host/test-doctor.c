@@ -137,8 +137,10 @@ static void try_row(const char *text, const struct row *row)
 	if (strcmp(level, row->level))
 		fail_msg("%s: %s is %s (%s), not %s", row->what, row->check, level, finding ? finding->text : "",
 			 row->level);
-	if (row->phrase && !strstr(finding->text, row->phrase))
+	if (finding && row->phrase && !strstr(finding->text, row->phrase))
 		fail_msg("%s: '%s' is not in '%s'", row->what, row->phrase, finding->text);
+	if (!finding && row->phrase)
+		fail_msg("%s: nothing is found", row->what);
 	if (finding && finding->level == DOCTOR_FAILED)
 		assert_non_null(finding->advice);
 }
