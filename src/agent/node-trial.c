@@ -76,7 +76,9 @@ static int validate(const struct node_job *job, const char *container, const str
 		free(words);
 		words = xasprintf(_("exit status %d"), r);
 	}
-	return err_set(err, EBADMSG, _("%s, made from its template, does not validate: %s"), file->from->to, words);
+	return err_set(err, EBADMSG,
+		       _("%s, made from its template, does not validate; mend the template or what fills it: %s"),
+		       file->from->to, words);
 }
 
 static bool has_validations(const struct recipe *recipe)
