@@ -27,6 +27,7 @@ struct image {
 	struct image_layer *layers; /* lowest first */
 	size_t n_layers;
 	char *architecture; /* "amd64" */
+	bool machine;       /* it boots: init, sshd and network are inside, a kernel is not */
 };
 
 void image_release(struct image *image);
@@ -57,6 +58,7 @@ struct image_recipe {
 	const char *name;
 	const char *bundle;   /* sha256 */
 	const char *suite;    /* "bookworm", or NULL */
+	bool machine;         /* on a base system that boots as a machine; with `suite` only (-EOPNOTSUPP) */
 	const char *external; /* image name:tag, or NULL */
 	const char *archive;  /* path inside the bundle, or absolute on the host: rootfs tar or `docker save` archive */
 	const struct strv *packages;

@@ -61,6 +61,18 @@ int runtime_open(const char *name, const char *endpoint, struct runtime **ret, s
 	return err_set(err, ENOENT, _("This host has no runtime for nodes; install docker.io and start it"));
 }
 
+void runtime_networks_free(struct runtime_network *networks, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(networks[i].bridge);
+		free(networks[i].address);
+		free(networks[i].last);
+		free(networks[i].gateway);
+		strv_release(&networks[i].dns);
+	}
+	free(networks);
+}
+
 static void port_release(struct runtime_port *port)
 {
 	free(port->name);

@@ -25,9 +25,21 @@ struct runtime_port {
 };
 
 struct runtime_mount {
-	char *from; /* host path; must exist */
+	char *from; /* host path; must exist. Machines: a block device, or a directory in which a disk is made once */
 	char *to;   /* path in the node */
 	bool read_only;
+	bool copied;   /* not a volume: its files are given to the node on a tmpfs, anew at each start (secrets) */
+	uint64_t size; /* bytes of a disk that is made; 0: 10 GiB. Containers share the directory and need none */
+};
+
+/* A network in which nodes have addresses of their own. As a range: those between `address` and `last`; of one node:
+ * its own address, `last` NULL. IPv4 as text. */
+struct runtime_network {
+	char *bridge;
+	char *address, *last;
+	unsigned prefix;
+	char *gateway;   /* NULL: none behind this card */
+	struct strv dns; /* servers, as addresses */
 };
 
 struct runtime_file {
@@ -56,6 +68,16 @@ struct runtime_spec {
 	const char *stop_signal; /* "TERM"; NULL: TERM */
 	uint64_t log_size;       /* bytes per log file, 0: 10 MiB; three files are kept */
 	bool isolated;           /* without a network */
+	/* One for each that `networks` told, in its order, with the node's own address; of a runtime without: none. */
+	const struct runtime_network *networks;
+	size_t n_networks;
+};
+
+/* What a node uses now. */
+struct runtime_usage {
+	uint64_t memory, memory_max; /* bytes; 0: no limit */
+	int64_t cpu_ms;              /* processor time since its start */
+	unsigned cpus;               /* that it may use at once; 0: all of the host's */
 };
 
 enum runtime_state { RUNTIME_CREATED, RUNTIME_RUNNING, RUNTIME_EXITED, RUNTIME_BROKEN };
@@ -111,8 +133,15 @@ enum runtime_probe { RUNTIME_MINE, RUNTIME_NOT_MINE, RUNTIME_BROKEN_HERE };
 struct runtime_ops {
 	const char *name; /* "docker" */
 	bool quick;       /* a node is made and started in about a second: short-lived ones are worth their price */
+	/* A node is a machine: its image has a system that boots (image_recipe.machine), its ports are at an address of
+	 * its own, so inspect tells each as {node's address, port, host_port = port}; what is published needs no other.
+	 */
+	bool machines;
 	/* Is this runtime on this host? `ret_version` (owned by the caller) on MINE; err says why on BROKEN_HERE. */
 	enum runtime_probe (*probe)(struct runtime *rt, char **ret_version, struct err *err);
+	/* The ranges that nodes of this host get their addresses from; who hands them out sees to it that no two nodes
+	 * get one. The caller frees with runtime_networks_free. NULL: nodes have none of their own. */
+	int (*networks)(struct runtime *rt, struct runtime_network **ret, size_t *ret_n, struct err *err);
 	/* All nodes made by tepuy, running or not. The caller frees with runtime_nodes_free. What tepuy did not make is
 	 * never listed, and every other call refuses it with -EPERM. */
 	int (*list)(struct runtime *rt, struct runtime_node **ret, size_t *ret_n, struct err *err);
@@ -150,6 +179,8 @@ struct runtime_ops {
 	int (*watch)(struct runtime *rt, int stop_fd, runtime_event_fn fn, void *data, struct err *err);
 	/* Forgets what import made of images other than these (their ids); what a node still uses stays. */
 	int (*prune)(struct runtime *rt, const struct strv *images, struct err *err);
+	/* -ENOENT no such node, -ESRCH it does not run. */
+	int (*usage)(struct runtime *rt, const char *id, struct runtime_usage *ret, struct err *err);
 	/* Connects to a Unix socket inside the node; the caller closes *ret_fd. */
 	int (*dial)(struct runtime *rt, const char *id, const char *path, int *ret_fd, struct err *err);
 	void (*free)(void *priv);
@@ -161,11 +192,13 @@ struct runtime {
 };
 
 /* Opens a driver by the name that a person gave ("docker"); NULL: the first whose probe says MINE.
- * `endpoint` is the driver's own (Docker: socket path) or NULL for its default. Free with runtime_free. */
+ * `endpoint` is the driver's own (Docker: socket path; Xen: its configuration file) or NULL for its default. Free with
+ * runtime_free. */
 int runtime_open(const char *name, const char *endpoint, struct runtime **ret, struct err *err);
 void runtime_free(struct runtime *rt);
 
 void runtime_node_release(struct runtime_node *node);
+void runtime_networks_free(struct runtime_network *networks, size_t n);
 void runtime_nodes_free(struct runtime_node *nodes, size_t n);
 /* Value of a label or NULL; borrowed. */
 const char *runtime_node_label(const struct runtime_node *node, const char *key);
