@@ -7,6 +7,7 @@
 #include "agent/acks.h"
 #include "agent/firewall-keep.h"
 #include "agent/give-back.h"
+#include "agent/guests-keep.h"
 #include "agent/instance.h"
 #include "agent/node-trial.h"
 #include "agent/peer-run.h"
@@ -27,7 +28,7 @@ static void tell_about_host(struct agent *agent)
 {
 	_cleanup_(freep) char *key = NULL, *address = NULL;
 
-	if (agent->info_told || !agent->assignments_known || !agent->runtime_listed)
+	if (agent->info_told || !agent->assignments_known || !agent->runtime_listed || !guests_are_known(agent))
 		return;
 	for (const struct instance *instance = agent->instances; instance; instance = instance->next)
 		if (instance_is_unexplained(instance) && !instance->found_known)
@@ -39,9 +40,10 @@ static void tell_about_host(struct agent *agent)
 	kv_level_put(agent->kv, address, agent->env.address);
 }
 
-static void step_all(struct agent *agent)
+void agent_step_all(struct agent *agent)
 {
 	instances_step_all(agent);
+	guests_look(agent);
 	tell_about_host(agent);
 	agent_plan_retry(agent);
 	firewall_look(agent->firewall);
@@ -53,7 +55,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)source, (void)usec;
 	agent->retry_timer = sd_event_source_disable_unref(agent->retry_timer);
-	step_all(agent);
+	agent_step_all(agent);
 	return 0;
 }
 
@@ -172,7 +174,7 @@ static void looked(struct look *job)
 			instance_died(instance, instance->node.exit_code);
 		}
 	}
-	step_all(agent);
+	agent_step_all(agent);
 }
 
 static int on_look_again(sd_event_source *source, uint64_t usec, void *data)
@@ -243,7 +245,7 @@ void agent_on_runtime_event(void *data, const struct runtime_event *event)
 		if (!instance)
 			return;
 		instance_died(instance, event->exit_code);
-		step_all(agent);
+		agent_step_all(agent);
 		break;
 	case RUNTIME_STARTED:
 	case RUNTIME_REMOVED:
@@ -316,7 +318,7 @@ static void catalog_looked(void *data, bool dropped)
 		agent->catalog_known = true;
 		find_ghosts(agent, &job->services);
 		instances_observe_catalog(agent, &job->services);
-		step_all(agent);
+		agent_step_all(agent);
 	}
 	consul_services_release(&job->services);
 	err_release(&job->err);
@@ -337,6 +339,7 @@ static void consul_is_back(struct agent *agent)
 		log_info("Consul is back.");
 	agent->consul_away = false;
 	kv_level_retry(agent->kv);
+	guests_changed(agent);
 	/* A Consul that was restored from a snapshot has forgotten what was said since. */
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
 		instance->report_again = true, instance->found_told = false;
@@ -435,10 +438,13 @@ void agent_on_host_keys(void *data, const json_t *value, uint64_t index, const s
 	}
 	if (agent->consul_away || !agent->catalog_known)
 		consul_is_back(agent);
-	agent->info_told &= knows_host(agent, &kvs);
+	if (!knows_host(agent, &kvs)) { /* it may have lost more */
+		agent->info_told = agent->guests_known = false;
+		guests_changed(agent);
+	}
 	take_assignments(agent, &kvs);
 	agent->assignments_known = true;
-	step_all(agent);
+	agent_step_all(agent);
 }
 
 void agent_on_service_keys(void *data, const json_t *value, uint64_t index, const struct err *err)
@@ -451,7 +457,7 @@ void agent_on_service_keys(void *data, const json_t *value, uint64_t index, cons
 		return;
 	added_checks_read(&kvs, &agent->added);
 	agent->added_known = true;
-	step_all(agent);
+	agent_step_all(agent);
 }
 
 void agent_on_checks(void *data, const json_t *value, uint64_t index, const struct err *err)

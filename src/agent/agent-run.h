@@ -18,5 +18,7 @@ void agent_on_checks(void *data, const json_t *value, uint64_t index, const stru
 /* A component that something here is connected to. */
 void agent_on_link(void *data, const char *service, const char *component);
 void agent_on_runtime_event(void *data, const struct runtime_event *event);
+/* Something was learnt: looks at everything, and does what it asks for. */
+void agent_step_all(struct agent *agent);
 
 #endif

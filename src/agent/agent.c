@@ -15,6 +15,8 @@
 #include "agent/agent-run.h"
 #include "agent/api.h"
 #include "agent/firewall-keep.h"
+#include "agent/guests-keep.h"
+#include "agent/guests.h"
 #include "agent/instance.h"
 #include "agent/leader.h"
 #include "agent/node-secrets.h"
@@ -248,6 +250,8 @@ static int prepare(struct program *program, const struct agent_options *options,
 	env->address = program->address;
 	env->run_dir = program->run_dir;
 	env->state_dir = program->state_dir;
+	env->guests = guests_new(env);
+	guests_changed(&program->agent);
 	if (options->tls_dir)
 		env->peers = peers_new(env->consul, env->store, env->host, options->tls_dir);
 	return 0;
@@ -294,6 +298,19 @@ static unsigned peer_port(const struct agent_options *options)
 	return options->peer_port ? options->peer_port : PEER_PORT;
 }
 
+/* Bytes that nodes may have together. */
+static json_int_t memory_for_nodes(struct runtime *rt)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	uint64_t memory = 0;
+
+	if (rt->ops->capacity && rt->ops->capacity(rt, &memory, &err) == 0)
+		return (json_int_t)memory;
+	if (err.code)
+		log_warning("The runtime does not say how much memory is left for nodes: %s", err_text(&err));
+	return (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+}
+
 /* tepuy/host/<host>/info: what the planner needs of this host, and what people ask. */
 static void describe_host(struct program *program, const struct agent_options *options)
 {
@@ -302,11 +319,11 @@ static void describe_host(struct program *program, const struct agent_options *o
 	_cleanup_json_ json_t *info = NULL;
 
 	agent->env.runtime->ops->probe(agent->env.runtime, &version, NULL);
-	info = json_pack("{ss ss ss sO sf sI ss si sI}", "runtime", agent->env.runtime->ops->name, "version",
+	info = json_pack("{ss ss ss sO sf sI ss si sI sb}", "runtime", agent->env.runtime->ops->name, "version",
 			 version ? version : "", "address", agent->env.address, "labels", program->labels, "cpus",
-			 (double)sysconf(_SC_NPROCESSORS_ONLN), "memory",
-			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "agent", TEPUY_VERSION, "api",
-			 PROTOCOL_API, "reschedule_after", (json_int_t)agent->reschedule_ms);
+			 (double)sysconf(_SC_NPROCESSORS_ONLN), "memory", memory_for_nodes(agent->env.runtime), "agent",
+			 TEPUY_VERSION, "api", PROTOCOL_API, "reschedule_after", (json_int_t)agent->reschedule_ms,
+			 "machines", (int)agent->env.runtime->ops->machines);
 	if (options->tls_dir) {
 		_cleanup_(freep) char *peer = peer_server_url(agent->env.address, peer_port(options));
 
@@ -422,8 +439,10 @@ static void release(struct program *program)
 	sd_event_source_disable_unref(agent->look_timer);
 	sd_event_source_disable_unref(agent->catalog_timer);
 	sd_event_source_disable_unref(agent->rest_timer);
+	sd_event_source_disable_unref(agent->guests_timer);
 	sd_event_unref(agent->event);
 	agent_free_peers(agent);
+	guests_free(agent->env.guests);
 	consul_free(agent->env.consul);
 	runtime_free(agent->env.runtime);
 	image_store_free(agent->env.store);

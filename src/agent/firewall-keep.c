@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "agent/firewall.h"
+#include "agent/guests-keep.h"
+#include "agent/guests.h"
 #include "agent/host-interface.h"
 #include "agent/instance.h"
 #include "base/clock.h"
@@ -30,12 +32,13 @@
 
 struct firewall {
 	struct agent *agent;
-	struct consul_watch *nodes_watch, *addresses_watch;
+	struct consul_watch *nodes_watch, *addresses_watch, *guests_watch;
 	struct consul_nodes nodes;   /* Consul's catalog */
 	struct consul_kvs addresses; /* of hosts, as their agents say */
-	bool nodes_known, addresses_known;
-	struct strv hosts; /* addresses of all hosts; as kept on disk until Consul said them */
-	size_t n_hosts;    /* 0: not known yet */
+	bool nodes_known, addresses_known, guests_known;
+	struct strv guests; /* addresses of all hosts' machines */
+	struct strv hosts;  /* addresses of all hosts and machines; as kept on disk until Consul said them */
+	size_t n_hosts;     /* 0: not known yet */
 
 	struct strv seen;       /* the nodes' addresses that `interfaces` were looked up for */
 	struct strv interfaces; /* behind which this host's nodes are */
@@ -57,30 +60,34 @@ struct job {
 	char *text, *listing;
 	bool check;   /* only if it does not look like `listing` any more */
 	bool changed; /* it did not */
+	bool machines;
 	int r;
 	struct err err;
 };
 
 /* --- nft --- */
 
-static int nft(const char *input, struct buf *output, struct err *err)
+/* Takes what is in `input`, or lists our table of that family. */
+static int nft(const char *input, const char *family, struct buf *output, struct err *err)
 {
 	_cleanup_run_ struct run run = { .timeout_ms = 20000, .most_output = 16 << 20 };
 
 	if (input)
 		strv_add_all(&run.argv, "nft", "-f", "-", NULL);
 	else
-		strv_add_all(&run.argv, "nft", "-s", "list", "table", "inet", "tepuy", NULL);
+		strv_add_all(&run.argv, "nft", "-s", "list", "table", family, "tepuy", NULL);
 	run.input = input;
 	run.input_len = input ? strlen(input) : 0;
 	return run_checked(&run, output, err);
 }
 
-static char *list_table(void)
+static char *list_tables(bool machines)
 {
 	_cleanup_buf_ struct buf output = { 0 };
 
-	return nft(NULL, &output, NULL) < 0 ? NULL : firewall_normalise(buf_text(&output));
+	if (nft(NULL, "inet", &output, NULL) < 0 || (machines && nft(NULL, "bridge", &output, NULL) < 0))
+		return NULL;
+	return firewall_normalise(buf_text(&output));
 }
 
 static void work(void *data)
@@ -88,15 +95,15 @@ static void work(void *data)
 	struct job *job = data;
 
 	if (job->check) {
-		_cleanup_(freep) char *now = list_table();
+		_cleanup_(freep) char *now = list_tables(job->machines);
 
 		if (now && job->listing && !strcmp(now, job->listing))
 			return;
 		job->changed = true;
 	}
-	job->r = nft(job->text, NULL, &job->err);
+	job->r = nft(job->text, NULL, NULL, &job->err);
 	free(job->listing);
-	job->listing = job->r == 0 ? list_table() : NULL;
+	job->listing = job->r == 0 ? list_tables(job->machines) : NULL;
 }
 
 static void job_free(struct job *job)
@@ -187,6 +194,7 @@ static void apply(struct firewall *firewall)
 	firewall->busy = true;
 	job = xcalloc(1, sizeof(*job));
 	job->firewall = firewall;
+	job->machines = firewall->agent->env.runtime->ops->machines;
 	job->text = xstrdup(firewall->wanted);
 	job->check = firewall->applied && !strcmp(firewall->applied, firewall->wanted);
 	job->listing = xstrdup(firewall->listing);
@@ -251,7 +259,7 @@ static void know_hosts(struct firewall *firewall)
 {
 	_cleanup_strv_ struct strv hosts = { 0 };
 
-	if (!firewall->nodes_known || !firewall->addresses_known || !firewall->nodes.n)
+	if (!firewall->nodes_known || !firewall->addresses_known || !firewall->guests_known || !firewall->nodes.n)
 		return;
 	for (size_t i = 0; i < firewall->nodes.n; i++)
 		if (firewall->nodes.v[i].address)
@@ -263,6 +271,7 @@ static void know_hosts(struct firewall *firewall)
 		    !strv_has(&hosts, kv->value))
 			strv_add(&hosts, kv->value);
 	}
+	strv_copy(&hosts, &firewall->guests);
 	strv_sort(&hosts);
 	if (firewall->n_hosts == firewall->nodes.n && strv_equal(&hosts, &firewall->hosts))
 		return;
@@ -279,6 +288,28 @@ static bool is_unspecified(const char *address)
 	return !*address || !strcmp(address, "0.0.0.0") || !strcmp(address, "::");
 }
 
+/* A machine's ports are where the recipe has them; its service says which are for everybody. */
+static void collect_address(const struct instance *instance, const char *address, struct firewall_rules *rules)
+{
+	strv_add(&rules->guests, address);
+	for (size_t i = 0; instance->spec && i < instance->spec->n_ports; i++) {
+		const struct node_port *port = &instance->spec->ports[i];
+
+		if (port->publish)
+			firewall_add_open(rules, address, port->port, port->udp);
+	}
+}
+
+/* It has one address for each of its cards. */
+static void collect_machine(const struct instance *instance, struct firewall_rules *rules)
+{
+	_cleanup_(freep) char *list = xstrdup(instance->addresses ? instance->addresses : instance->node.address);
+	char *rest = NULL;
+
+	for (const char *one = list ? strtok_r(list, ",", &rest) : NULL; one; one = strtok_r(NULL, ",", &rest))
+		collect_address(instance, one, rules);
+}
+
 /* A port is published if it is bound to all addresses (node-launch.c): what the runtime says counts, not what was
  * wanted. */
 static void collect(const struct firewall *firewall, struct firewall_rules *rules)
@@ -288,6 +319,10 @@ static void collect(const struct firewall *firewall, struct firewall_rules *rule
 
 		if (instance->container == CONTAINER_NONE || instance->container == CONTAINER_EXITED)
 			continue;
+		if (rules->machines) {
+			collect_machine(instance, rules);
+			continue;
+		}
 		if (node->address && *node->address)
 			strv_add(&rules->nodes, node->address);
 		for (size_t i = 0; i < node->n_ports; i++) {
@@ -336,6 +371,8 @@ static int is_needed(const struct firewall *firewall, const char *own)
 {
 	const char *address = firewall->agent->env.address;
 
+	if (firewall->agent->env.runtime->ops->machines)
+		return 1;
 	if (text_starts(address, "127.") || !strcmp(address, "::1"))
 		return 0;
 	if (!firewall->interfaces.n)
@@ -352,6 +389,7 @@ void firewall_look(struct firewall *firewall)
 
 	if (!firewall || !firewall->agent->runtime_listed || !firewall->n_hosts)
 		return;
+	rules.machines = firewall->agent->env.runtime->ops->machines;
 	collect(firewall, &rules);
 	know_interfaces(firewall, &rules.nodes);
 	own = host_interface_with(firewall->agent->env.address);
@@ -363,7 +401,7 @@ void firewall_look(struct firewall *firewall)
 			strv_add(&rules.interfaces, firewall->interfaces.v[i]);
 	strv_copy(&rules.hosts, &firewall->hosts);
 	strv_add(&rules.hosts, firewall->agent->env.address);
-	text = needed ? firewall_render(&rules) : xstrdup(firewall_render_none());
+	text = needed ? firewall_render(&rules) : xstrdup(firewall_render_none(rules.machines));
 	if (firewall->wanted && !strcmp(firewall->wanted, text)) {
 		free(text);
 		return;
@@ -399,6 +437,26 @@ static void on_addresses(void *data, const json_t *value, uint64_t index, const 
 	firewall->addresses = addresses;
 	firewall->addresses_known = true;
 	know_hosts(firewall);
+}
+
+/* Machines are among those who may use unpublished ports, as nodes in containers are under the addresses of their
+ * hosts. */
+static void on_guests(void *data, const json_t *value, uint64_t index, const struct err *err)
+{
+	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
+	struct firewall *firewall = data;
+
+	(void)index;
+	if (err || consul_decode_kvs(value, &kvs, NULL) < 0)
+		return;
+	strv_release(&firewall->guests);
+	for (size_t i = 0; i < kvs.n; i++)
+		if (text_starts(kvs.v[i].key, GUESTS_PREFIX))
+			strv_add(&firewall->guests, kvs.v[i].key + strlen(GUESTS_PREFIX));
+	firewall->guests_known = true;
+	know_hosts(firewall);
+	guests_changed(firewall->agent); /* somebody may have taken one of ours away */
+	guests_look(firewall->agent);
 }
 
 /* --- others' changes --- */
@@ -487,6 +545,9 @@ int firewall_new(struct agent *agent, struct firewall **ret, struct err *err)
 	if (r == 0)
 		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/" ADDRESSES "?recurse", on_addresses,
 				     firewall, &firewall->addresses_watch, err);
+	if (r == 0)
+		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/" GUESTS_PREFIX "?recurse", on_guests,
+				     firewall, &firewall->guests_watch, err);
 	if (r < 0)
 		firewall_free(firewall);
 	else
@@ -500,8 +561,10 @@ void firewall_free(struct firewall *firewall)
 		return;
 	consul_watch_free(firewall->nodes_watch);
 	consul_watch_free(firewall->addresses_watch);
+	consul_watch_free(firewall->guests_watch);
 	consul_nodes_release(&firewall->nodes);
 	consul_kvs_release(&firewall->addresses);
+	strv_release(&firewall->guests);
 	strv_release(&firewall->hosts);
 	strv_release(&firewall->seen);
 	strv_release(&firewall->interfaces);

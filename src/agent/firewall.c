@@ -13,6 +13,8 @@
 #define TABLE "tepuy"
 /* Naming it first makes the deletion succeed when there is none yet. */
 #define FORGET "table inet " TABLE "\ndelete table inet " TABLE "\n"
+/* Only where there are machines: other kernels may lack the family. */
+#define FORGET_BRIDGE "table bridge " TABLE "\ndelete table bridge " TABLE "\n"
 
 void firewall_rules_release(struct firewall_rules *rules)
 {
@@ -22,6 +24,10 @@ void firewall_rules_release(struct firewall_rules *rules)
 	for (size_t i = 0; i < rules->n_ports; i++)
 		free(rules->ports[i].address);
 	free(rules->ports);
+	strv_release(&rules->guests);
+	for (size_t i = 0; i < rules->n_open; i++)
+		free(rules->open[i].address);
+	free(rules->open);
 	*rules = (struct firewall_rules){ 0 };
 }
 
@@ -29,6 +35,12 @@ void firewall_add_port(struct firewall_rules *rules, const char *address, uint16
 {
 	rules->ports = grow_array(rules->ports, rules->n_ports, &rules->cap_ports, sizeof(*rules->ports));
 	rules->ports[rules->n_ports++] = (struct firewall_port){ xstrdup(address), port, udp };
+}
+
+void firewall_add_open(struct firewall_rules *rules, const char *address, uint16_t port, bool udp)
+{
+	rules->open = grow_array(rules->open, rules->n_open, &rules->cap_open, sizeof(*rules->open));
+	rules->open[rules->n_open++] = (struct firewall_port){ xstrdup(address), port, udp };
 }
 
 /* Adds `text` behind the address as the kernel writes it, if it is one of that family. */
@@ -66,12 +78,12 @@ static void add_addresses(struct buf *to, const char *name, int family, const st
 	add_set(to, name, family == AF_INET ? "ipv4_addr" : "ipv6_addr", &elements);
 }
 
-static void add_ports(struct buf *to, const char *name, int family, const struct firewall_rules *rules)
+static void add_ports(struct buf *to, const char *name, int family, const struct firewall_port *ports, size_t n)
 {
 	_cleanup_strv_ struct strv elements = { 0 };
 
-	for (size_t i = 0; i < rules->n_ports; i++) {
-		const struct firewall_port *port = &rules->ports[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct firewall_port *port = &ports[i];
 		_cleanup_(freep) char *rest = xasprintf(" . %s . %u", port->udp ? "udp" : "tcp", port->port);
 
 		add_address(&elements, family, port->address, rest);
@@ -109,6 +121,25 @@ static void add_interfaces(struct buf *to, const struct strv *interfaces)
 	buf_adds(to, " } accept\n");
 }
 
+/*
+ * What is forwarded by a bridge of this host; what the host itself sends does not pass here. A machine's answers, and
+ * what is no TCP and no UDP (ARP above all), pass.
+ */
+static void add_bridge(struct buf *to, const struct firewall_rules *rules)
+{
+	buf_adds(to, FORGET_BRIDGE "table bridge " TABLE " {\n");
+	add_addresses(to, "hosts", AF_INET, &rules->hosts);
+	add_addresses(to, "guests", AF_INET, &rules->guests);
+	add_ports(to, "open", AF_INET, rules->open, rules->n_open);
+	buf_adds(to, "\tchain outside {\n"
+		     "\t\ttype filter hook forward priority -200; policy accept;\n"
+		     "\t\tip saddr @hosts accept\n"
+		     "\t\tip daddr . meta l4proto . th dport @open accept\n"
+		     "\t\tip daddr @guests meta l4proto { tcp, udp } ct direction original counter drop\n"
+		     "\t}\n"
+		     "}\n");
+}
+
 char *firewall_render(const struct firewall_rules *rules)
 {
 	_cleanup_buf_ struct buf text = { 0 };
@@ -118,8 +149,8 @@ char *firewall_render(const struct firewall_rules *rules)
 	add_addresses(&text, "hosts6", AF_INET6, &rules->hosts);
 	add_addresses(&text, "nodes", AF_INET, &rules->nodes);
 	add_addresses(&text, "nodes6", AF_INET6, &rules->nodes);
-	add_ports(&text, "ports", AF_INET, rules);
-	add_ports(&text, "ports6", AF_INET6, rules);
+	add_ports(&text, "ports", AF_INET, rules->ports, rules->n_ports);
+	add_ports(&text, "ports6", AF_INET6, rules->ports, rules->n_ports);
 	/* Replies to connections that began here may come to any port. */
 	buf_adds(&text, "\tchain outside {\n"
 			"\t\ttype filter hook prerouting priority -150; policy accept;\n"
@@ -133,12 +164,14 @@ char *firewall_render(const struct firewall_rules *rules)
 			"\t\tip6 daddr @nodes6 counter drop\n"
 			"\t}\n"
 			"}\n");
+	if (rules->machines)
+		add_bridge(&text, rules);
 	return buf_take(&text);
 }
 
-const char *firewall_render_none(void)
+const char *firewall_render_none(bool machines)
 {
-	return FORGET;
+	return machines ? FORGET FORGET_BRIDGE : FORGET;
 }
 
 char *firewall_normalise(const char *listing)

@@ -28,11 +28,21 @@ struct firewall_rules {
 	struct strv nodes;      /* addresses of this host's nodes: reached directly by nobody outside */
 	struct firewall_port *ports;
 	size_t n_ports, cap_ports;
+	/*
+	 * Machines are neighbours of the host on its network: what is for them passes its bridge, and no prerouting of
+	 * the host's. They have a second table, `bridge tepuy`, which lets in what is published and drops the rest, but
+	 * for hosts and other machines.
+	 */
+	bool machines;              /* this host's nodes are machines */
+	struct strv guests;         /* addresses of this host's machines, IPv4 */
+	struct firewall_port *open; /* ports of theirs for everybody */
+	size_t n_open, cap_open;
 };
 
 #define _cleanup_firewall_rules_ _cleanup_(firewall_rules_release)
 
 void firewall_rules_release(struct firewall_rules *rules);
+void firewall_add_open(struct firewall_rules *rules, const char *address, uint16_t port, bool udp);
 void firewall_add_port(struct firewall_rules *rules, const char *address, uint16_t port, bool udp);
 
 /*
@@ -40,8 +50,8 @@ void firewall_add_port(struct firewall_rules *rules, const char *address, uint16
  * order give the same text; what is no address or no interface's name is left out. The caller owns it.
  */
 char *firewall_render(const struct firewall_rules *rules);
-/* The same for a table that is not wanted. Constant. */
-const char *firewall_render_none(void);
+/* The same for tables that are not wanted. Constant. */
+const char *firewall_render_none(bool machines);
 
 /* A listing by nft as words in order, so that two of the same table are equal however the kernel kept their elements.
  * The caller owns it. */

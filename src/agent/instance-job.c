@@ -7,6 +7,7 @@
 #include "agent/collect.h"
 #include "agent/exec-checks.h"
 #include "agent/firewall-keep.h"
+#include "agent/guests.h"
 #include "agent/node-image.h"
 #include "agent/node-launch.h"
 #include "agent/node-trial.h"
@@ -158,6 +159,8 @@ static void launched(struct instance *instance, struct job *job)
 	}
 	free(instance->files);
 	instance->files = json_fingerprint(job->context);
+	free(instance->addresses);
+	instance->addresses = xstrdup(runtime_node_label(&instance->node, GUESTS_LABEL));
 	if (!job->container) { /* it is new */
 		free(instance->made_of);
 		free(instance->keepsake);
@@ -228,6 +231,7 @@ static void succeeded(struct instance *instance, struct job *job)
 		runtime_node_release(&instance->node);
 		free(TAKE_PTR(instance->made_of));
 		free(TAKE_PTR(instance->keepsake));
+		free(TAKE_PTR(instance->addresses));
 		collect_images(instance->agent);
 		break;
 	case CONVERGE_NOTHING:
@@ -252,7 +256,8 @@ static bool nobody_answered(const struct job *job)
 
 static void failed(struct instance *instance, struct job *job)
 {
-	bool final = job->step == CONVERGE_PREPARE || job->r == -EADDRINUSE || job->r == -ENOENT;
+	bool final =
+	    job->step == CONVERGE_PREPARE || job->r == -EADDRINUSE || job->r == -EADDRNOTAVAIL || job->r == -ENOENT;
 
 	if (nobody_answered(job)) {
 		log_warning("%s: %s must wait: %s", instance->id.text, converge_step_name(job->step),

@@ -6,6 +6,8 @@
 
 #include "agent/acks.h"
 #include "agent/exec-checks.h"
+#include "agent/guests-keep.h"
+#include "agent/guests.h"
 #include "agent/instance-job.h"
 #include "agent/node-context.h"
 #include "agent/node-files.h"
@@ -79,6 +81,8 @@ void instance_free(struct instance *instance)
 	while (*at != instance)
 		at = &(*at)->next;
 	*at = instance->next;
+	guests_drop(instance->agent->env.guests, instance->id.text);
+	guests_changed(instance->agent);
 	drop_links(instance);
 	exec_checks_free(instance->exec_checks);
 	proxy_free(instance->proxy);
@@ -88,6 +92,7 @@ void instance_free(struct instance *instance)
 	instance_id_release(&instance->id);
 	free(instance->assignment);
 	free(instance->made_of);
+	free(instance->addresses);
 	free(instance->keepsake);
 	free(instance->level);
 	free(instance->files);
@@ -175,7 +180,9 @@ bool instance_observe(struct instance *instance, const struct runtime_node *node
 	was_unknown = instance->container == CONTAINER_UNKNOWN;
 	instance->container = CONTAINER_NONE;
 	free(instance->made_of);
+	free(instance->addresses);
 	free(instance->keepsake);
+	instance->addresses = xstrdup(label_of(node, GUESTS_LABEL));
 	instance->made_of = xstrdup(label_of(node, RUNTIME_LABEL_SPEC));
 	instance->keepsake = xstrdup(label_of(node, RUNTIME_LABEL_ASSIGNMENT));
 	if (node) {

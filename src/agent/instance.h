@@ -31,6 +31,7 @@ struct instance {
 	enum container container;
 	struct runtime_node node; /* while there is a container */
 	char *made_of;            /* fingerprint of its container, by the label; NULL: none, or not said */
+	char *addresses;          /* its own, by the label GUESTS_LABEL; NULL: none, or not said */
 	char *keepsake;           /* the assignment that it was made by, by the label; NULL: none, or not said */
 	bool found_known;         /* Consul has its `found` key, by its last answer */
 	bool found_told;          /* and we asked for that since Consul was last away */

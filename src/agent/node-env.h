@@ -10,6 +10,7 @@
 #include "image/image.h"
 #include "runtime/runtime.h"
 
+struct guests;
 struct peers;
 
 struct node_env {
@@ -17,6 +18,7 @@ struct node_env {
 	struct runtime *runtime;
 	struct image_store *store;
 	struct check_times *times;
+	struct guests *guests;      /* addresses of nodes; NULL: they have none of their own */
 	struct peers *peers;        /* the other hosts' stores; NULL: there are none */
 	const char *state_dir;      /* /var/lib/tepuy */
 	const char *run_dir;        /* /run/tepuy: where secrets lie, on a tmpfs */

@@ -43,7 +43,8 @@ static void request_release(struct request *request)
 	free(request->script.content);
 }
 
-static void request_init(struct request *request, const struct recipe *recipe, const char *bundle)
+static void request_init(struct request *request, const struct node_env *env, const struct recipe *recipe,
+			 const char *bundle)
 {
 	*request = (struct request){
 		.files = xcalloc(recipe->n_files, sizeof(*request->files)),
@@ -59,6 +60,7 @@ static void request_init(struct request *request, const struct recipe *recipe, c
 		.name = recipe->name,
 		.bundle = bundle,
 		.suite = recipe->base.suite,
+		.machine = env->runtime->ops->machines,
 		.external = recipe->base.image,
 		.archive = recipe->base.archive,
 		.packages = &recipe->packages,
@@ -79,7 +81,7 @@ int node_image_find(const struct node_env *env, const struct node_spec *spec, st
 
 	if (r < 0)
 		return r;
-	request_init(&request, found.recipe, spec->bundle);
+	request_init(&request, env, found.recipe, spec->bundle);
 	r = image_find(env->store, &request.recipe, &found.image, err);
 	if (r < 0) {
 		node_image_release(&found);
@@ -147,7 +149,7 @@ int node_image_build(const struct node_env *env, const struct node_spec *spec, s
 	log = open_build_log(env, spec->bundle, err);
 	if (log < 0)
 		return log;
-	request_init(&request, built.recipe, spec->bundle);
+	request_init(&request, env, built.recipe, spec->bundle);
 	if (env->peers)
 		return peers_image(env->peers, &request.recipe, log, err);
 	return image_build(env->store, &request.recipe, log, 0, &built.image, err);

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "agent/guests.h"
 #include "agent/node-context.h"
 #include "agent/node-files.h"
 #include "agent/node-image.h"
@@ -12,6 +14,7 @@
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "model/canonical.h"
+#include "plan/plan.h"
 #include "proxy/haproxy-config.h"
 
 /* A request to the runtime with all that it borrows. */
@@ -21,6 +24,8 @@ struct request {
 	size_t n_mounts;
 	struct runtime_port *ports;
 	size_t n_ports;
+	struct runtime_network *networks;
+	size_t n_networks;
 	char *host_name, *image_ref;
 };
 
@@ -37,13 +42,32 @@ static void request_release(struct request *request)
 		free(request->ports[i].name);
 		free(request->ports[i].address);
 	}
+	runtime_networks_free(request->networks, request->n_networks);
 	free(request->mounts);
 	free(request->ports);
 	free(request->host_name);
 	free(request->image_ref);
 }
 
-/* Volumes outlive nodes: the directory is made once and never removed by us. */
+/* Volumes outlive nodes: the directory is made once and never removed by us. A block device is there or is not. */
+static int find_volume(const struct node_job *job, const char *from, struct err *err)
+{
+	bool machines = job->env->runtime->ops->machines;
+	struct stat st;
+
+	if (stat(from, &st) == 0 && S_ISBLK(st.st_mode)) {
+		if (machines)
+			return 0;
+		return err_set(err, ENOTDIR,
+			       _("%s is a block device, which only machines can have as a volume; give a directory, or "
+				 "place the component on a host that runs machines"),
+			       from);
+	}
+	if (!strncmp(from, "/dev/", strlen("/dev/")))
+		return err_set(err, ENOENT, _("There is no block device %s; make it, or give a directory"), from);
+	return fs_mkdirs(from, 0755, err);
+}
+
 static int add_volumes(const struct node_job *job, struct request *request, struct err *err)
 {
 	const struct node_spec *spec = job->spec;
@@ -58,9 +82,10 @@ static int add_volumes(const struct node_job *job, struct request *request, stru
 		mount->from = *volume->path ? xstrdup(volume->path)
 					    : xasprintf("%s/volumes/%s/%s/%u/%s", job->env->state_dir, job->id->service,
 							job->id->component, job->id->n, volume->name);
-		r = fs_mkdirs(mount->from, 0755, err);
+		mount->size = (uint64_t)volume->size;
+		r = find_volume(job, mount->from, err);
 		if (r < 0)
-			return err_wrap(err, _("The volume %s of %s cannot be made"), volume->name, job->id->node);
+			return err_wrap(err, _("The volume %s of %s cannot be used"), volume->name, job->id->node);
 	}
 	return 0;
 }
@@ -80,10 +105,12 @@ static int add_secrets(const struct node_job *job, struct request *request, stru
 	mount = &request->mounts[request->n_mounts++];
 	mount->from = node_secrets_directory(job->env, job->id);
 	mount->to = xstrdup(NODE_SECRETS_MOUNT);
+	mount->copied = true;
 	return 0;
 }
 
-/* A published port is open on all addresses; the others only on the host's own. */
+/* A published port is open on all addresses; the others only on the host's own. Where a node has an address of its own,
+ * its ports are there, and who may reach them is the firewall's matter. */
 static void add_ports(const struct node_job *job, struct request *request)
 {
 	request->ports = xcalloc(job->spec->n_ports, sizeof(*request->ports));
@@ -110,6 +137,32 @@ static void add_environment(const struct node_job *job, const struct recipe *rec
 	strv_addf(&request->env, "TEPUY_SECRETS=%s", owners);
 }
 
+/* Labelled with them, so that they can be taken again should Consul forget them. */
+static int add_networks(const struct node_job *job, struct request *request, struct err *err)
+{
+	struct buf text = { 0 };
+	int r;
+
+	if (!job->env->guests)
+		return 0;
+	r = guests_take(job->env->guests, job->id->text, &request->networks, &request->n_networks, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < request->n_networks; i++)
+		buf_printf(&text, "%s%s", i ? "," : "", request->networks[i].address);
+	strv_addf(&request->labels, "%s=%s", GUESTS_LABEL, buf_text(&text));
+	buf_release(&text);
+	return 0;
+}
+
+/* A machine has its memory for itself, so that it needs a bound. */
+static uint64_t memory_of(const struct node_job *job)
+{
+	if (job->spec->memory || !job->env->runtime->ops->machines)
+		return (uint64_t)job->spec->memory;
+	return PLAN_MACHINE_MEMORY;
+}
+
 char *node_keepsake(const struct node_spec *spec)
 {
 	_cleanup_json_ json_t *json = node_spec_to_json(spec);
@@ -129,6 +182,8 @@ static int create(const struct node_job *job, const struct node_image *image, ch
 		r = add_secrets(job, &request, err);
 	if (r == 0)
 		r = rt->ops->import(rt, &image->image, &request.image_ref, err);
+	if (r == 0)
+		r = add_networks(job, &request, err);
 	if (r < 0)
 		return r;
 	add_ports(job, &request);
@@ -150,9 +205,11 @@ static int create(const struct node_job *job, const struct node_image *image, ch
 		.n_mounts = request.n_mounts,
 		.ports = request.ports,
 		.n_ports = request.n_ports,
-		.memory = (uint64_t)job->spec->memory,
+		.memory = memory_of(job),
 		.cpus = job->spec->cpus,
 		.stop_signal = image->recipe->stop.signal,
+		.networks = request.networks,
+		.n_networks = request.n_networks,
 	};
 	return rt->ops->create(rt, &spec, ret_id, err);
 }
@@ -164,6 +221,35 @@ static int refresh_secrets(const struct node_job *job, struct err *err)
 
 	node_secret_names(job->spec, &names);
 	return names.n ? node_secrets_write(job->env, job->id, &names, err) : 0;
+}
+
+/* The addresses of one that is there already are still its own. */
+static int confirm_addresses(const struct node_job *job, const struct runtime_node *node, struct err *err)
+{
+	const char *addresses = runtime_node_label(node, GUESTS_LABEL);
+
+	return job->env->guests && addresses ? guests_confirm(job->env->guests, job->id->text, addresses, err) : 0;
+}
+
+/*
+ * What a node that is there already needs before it is started again. One that is half made, as when the agent was
+ * killed at it, is made anew: `container` becomes NULL.
+ */
+static int refresh(const struct node_job *job, char **container, struct err *err)
+{
+	struct runtime *rt = job->env->runtime;
+	struct runtime_node node = { 0 };
+	int r = rt->ops->inspect(rt, *container, &node, err);
+
+	if (r < 0)
+		return r;
+	if (node.state == RUNTIME_BROKEN) {
+		r = rt->ops->remove(rt, *container, err);
+		free(TAKE_PTR(*container));
+	} else
+		r = confirm_addresses(job, &node, err);
+	runtime_node_release(&node);
+	return r < 0 || !*container ? r : refresh_secrets(job, err);
 }
 
 static struct runtime_file to_put(const struct node_file *file, const char *path)
@@ -229,7 +315,10 @@ int node_launch(const struct node_job *job, struct runtime_node *ret, struct err
 
 	if (r < 0)
 		return r;
-	r = container ? refresh_secrets(job, err) : create(job, &image, &container, err);
+	if (container)
+		r = refresh(job, &container, err);
+	if (r == 0 && !container)
+		r = create(job, &image, &container, err);
 	if (r == 0)
 		r = put_all(job, image.recipe, container, err);
 	if (r == 0)

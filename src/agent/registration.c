@@ -26,6 +26,19 @@ static uint16_t port_number(const struct node_spec *spec, const struct runtime_n
 	return 0;
 }
 
+/* A machine is reached at its own; a port that is open on all addresses of a host, or of which the runtime says
+ * nothing, at the host's. */
+static const char *address_of(const struct runtime_node *node, const char *host_address)
+{
+	for (size_t i = 0; i < node->n_ports; i++) {
+		const char *address = node->ports[i].address;
+
+		if (address && *address && strcmp(address, "0.0.0.0") != 0 && strcmp(address, "::") != 0)
+			return address;
+	}
+	return host_address;
+}
+
 static void add_meta(struct registration *to, const struct instance_id *id, const struct node_spec *spec,
 		     const struct runtime_node *node, const char *host)
 {
@@ -114,7 +127,7 @@ void registration_build(const struct instance_id *id, const struct node_spec *sp
 	struct registration to = {
 		.id = xstrdup(id->catalog_id),
 		.name = xstrdup(id->catalog_name),
-		.address = xstrdup(address),
+		.address = xstrdup(address_of(node, address)),
 		.port = port_number(spec, node, NULL),
 		.maintenance = spec->desired == NODE_DRAIN,
 		.checks = xcalloc(spec->n_checks + n_added + 1, sizeof(*to.checks)),

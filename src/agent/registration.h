@@ -30,7 +30,8 @@ struct registration {
 	size_t n_checks;
 };
 
-/* `node` is what the runtime says; `added` are checks from tepuy/service/<s>/check/, ids as given. */
+/* `node` is what the runtime says, also of the address that its ports are at, else it is the host's `address`; `added`
+ * are checks from tepuy/service/<s>/check/, ids as given. */
 void registration_build(const struct instance_id *id, const struct node_spec *spec, const struct runtime_node *node,
 			const char *host, const char *address, const struct check *added, size_t n_added,
 			struct registration *ret);

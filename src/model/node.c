@@ -11,6 +11,7 @@
 
 #define MOST_ELEMENTS 64
 #define MOST_MEMORY (1LL << 50)
+#define MOST_SIZE (1LL << 50)
 #define MOST_CPUS 1024
 
 static const char *const desired_names[] = { "prepare", "run", "drain", "stop" };
@@ -132,7 +133,7 @@ static int decode_links(const json_t *body, struct node_spec *node, struct err *
 
 static int decode_volume(const char *name, const json_t *json, struct node_volume *volume, struct err *err)
 {
-	static const char *const members[] = { "path", "mount", "owner", NULL };
+	static const char *const members[] = { "path", "mount", "owner", "size", NULL };
 	const char *owner = NULL;
 	int r = check_element(name, json, members, err);
 
@@ -142,6 +143,8 @@ static int decode_volume(const char *name, const json_t *json, struct node_volum
 		r = copy_path(json, "mount", false, &volume->mount, err);
 	if (r == 0)
 		r = decode_string(json, "owner", false, &owner, err);
+	if (r == 0)
+		r = decode_integer(json, "size", false, 0, MOST_SIZE, &volume->size, err);
 	volume->name = xstrdup(name);
 	volume->owner = xstrdup(owner);
 	return r;

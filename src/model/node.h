@@ -21,9 +21,10 @@ struct node_link {
 
 struct node_volume {
 	char *name;
-	char *path;  /* on the host; "": the agent's own place */
-	char *mount; /* in the node */
-	char *owner; /* user[:group] in the node, or NULL: root */
+	char *path;   /* on the host; "": the agent's own place */
+	char *mount;  /* in the node */
+	char *owner;  /* user[:group] in the node, or NULL: root */
+	int64_t size; /* bytes of a disk that is made for it, 0: the runtime's default; directories have none */
 };
 
 struct node_port {

@@ -185,7 +185,7 @@ static void check_volume_path(const struct service *service, const struct servic
 	const struct place *place = item_place(&volume->item, "path");
 
 	for (size_t i = 0; i < ARRAY_SIZE(system); i++)
-		if (overlap(system[i], volume->path))
+		if (overlap(system[i], volume->path) && strncmp(volume->path, "/dev/", strlen("/dev/")) != 0)
 			diag_warning(diag, place,
 				     _("%s belongs to the host's own system; data is better kept under /srv"),
 				     volume->path);

@@ -97,9 +97,18 @@ static const struct schema place_schema = {
 static const struct key volume_keys[] = {
 	{ .name = "path",
 	  .type = KEY_PATH,
-	  .required = true,
-	  .description = N_("Directory on the host. Volumes without it get one from the agent, for each node its own."),
+	  .description =
+	      N_("Directory on the host, or a block device for a machine. Volumes without it get a directory "
+		 "from the agent, for each node its own."),
 	  KEY_FIELD(struct service_volume, path) },
+	{ .name = "size",
+	  .type = KEY_SIZE,
+	  .min = 16 << 20,
+	  .max = INT64_C(1) << 50,
+	  .description =
+	      N_("Size of the disk that is made in the directory for a machine, 10G if it is not given. A disk that "
+		 "is there keeps its size; containers use the directory as it is."),
+	  KEY_FIELD(struct service_volume, size) },
 };
 
 static const struct schema volume_schema = {
@@ -202,13 +211,16 @@ static const struct key component_keys[] = {
 	  .type = KEY_SIZE,
 	  .min = 4 << 20,
 	  .max = INT64_MAX,
-	  .description = N_("Memory that a node may use; no limit if it is not given."),
+	  .description =
+	      N_("Memory that a node may use. If it is not given, a container has no limit and a machine gets 512M."),
 	  KEY_FIELD(struct service_component, memory) },
 	{ .name = "cpus",
 	  .type = KEY_NUMBER,
 	  .min = 0,
 	  .max = 1024,
-	  .description = N_("Processors that a node may use, as 0.5 or 2; no limit if it is not given."),
+	  .description = N_(
+	      "Processors that a node may use, as 0.5 or 2. If it is not given, a container has no limit and a machine "
+	      "gets one; a machine's are whole ones, rounded up."),
 	  KEY_FIELD(struct service_component, cpus) },
 };
 

@@ -35,6 +35,15 @@ static json_t *links_json(const struct service *service, const struct service_co
 	return json;
 }
 
+static const struct service_volume *find_volume(const struct service_component *component, const char *name)
+{
+	for (size_t i = 0; i < component->n_volumes; i++)
+		if (!strcmp(component->volumes[i].item.name, name))
+			return &component->volumes[i];
+	return NULL;
+}
+
+/* A size is there only when it was said: agents that do not know of sizes read the others. */
 static json_t *volumes_json(const struct service_component *component)
 {
 	const struct recipe *recipe = component->recipe;
@@ -42,14 +51,13 @@ static json_t *volumes_json(const struct service_component *component)
 
 	for (size_t i = 0; i < recipe->n_volumes; i++) {
 		const struct recipe_volume *volume = &recipe->volumes[i];
-		const char *path = "";
+		const struct service_volume *said = find_volume(component, volume->item.name);
+		json_t *one = json_pack("{s:s,s:s,s:s?}", "path", said && said->path ? said->path : "", "mount",
+					volume->path, "owner", volume->owner);
 
-		for (size_t j = 0; j < component->n_volumes; j++)
-			if (!strcmp(component->volumes[j].item.name, volume->item.name))
-				path = component->volumes[j].path;
-		json_object_set_new(
-		    json, volume->item.name,
-		    json_pack("{s:s,s:s,s:s?}", "path", path, "mount", volume->path, "owner", volume->owner));
+		if (said && said->size)
+			json_object_set_new(one, "size", json_integer((json_int_t)said->size));
+		json_object_set_new(json, volume->item.name, one);
 	}
 	return json;
 }

@@ -32,7 +32,8 @@ struct service_place {
 
 struct service_volume {
 	struct model_item item;
-	char *path; /* on the host; NULL: the agent's own place for it */
+	char *path;   /* on the host; NULL: the agent's own place for it */
+	int64_t size; /* bytes of a disk that is made for it, 0: not said */
 };
 
 struct service_connect {

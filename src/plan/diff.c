@@ -116,9 +116,39 @@ static struct plan_change *add(struct changes *changes, const char *component, u
 static void compare_around(struct strv *why, const json_t *from, const json_t *to)
 {
 	static const char *const keys[] = { "checks", "place", "update" };
+	const json_t *place = json_object_get(from, "place"), *new_place = json_object_get(to, "place");
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		compare(why, keys[i], json_object_get(from, keys[i]), json_object_get(to, keys[i]), 0);
+	/* Which host a node is on is not known here. */
+	if (!json_is_true(json_object_get(to, "exclusive")) && !json_equal((json_t *)place, (json_t *)new_place))
+		strv_add(why, _("a node whose host does not fit any more moves to one that does"));
+}
+
+static void compare_sizes(struct strv *why, const json_t *from, const json_t *to)
+{
+	const json_t *old = json_object_get(from, "volumes"), *new = json_object_get(to, "volumes"), *volume;
+	const char *name;
+
+	json_object_foreach((json_t *)new, name, volume)
+	{
+		_cleanup_(freep) char *path = xasprintf("volumes.%s.size", name);
+		const json_t *had = json_object_get(json_object_get(old, name), "size");
+		const json_t *has = json_object_get(volume, "size");
+
+		if (json_object_get(old, name) && !json_equal((json_t *)had, (json_t *)has))
+			strv_addf(why, _("%s: counts for disks that are made from now on"), path);
+	}
+}
+
+static void compare_bodies(struct strv *body, struct strv *around, const json_t *from, const json_t *to)
+{
+	json_t *old = plan_body_without_sizes(from), *new = plan_body_without_sizes(to);
+
+	compare(body, "", old, new, 0);
+	compare_sizes(around, from, to);
+	json_decref(old);
+	json_decref(new);
 }
 
 static void diff_component(struct changes *changes, const char *name, const json_t *from, const json_t *to)
@@ -129,7 +159,7 @@ static void diff_component(struct changes *changes, const char *name, const json
 	_cleanup_strv_ struct strv around = { 0 };
 
 	if (from && to) {
-		compare(&body, "", old_body, new_body, 0);
+		compare_bodies(&body, &around, old_body, new_body);
 		compare_around(&around, from, to);
 	}
 	for (unsigned n = 1; n <= had || n <= wants; n++) {

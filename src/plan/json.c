@@ -186,7 +186,7 @@ int plan_instance_from_json(const char *key, const json_t *json, struct plan_ins
 	it.proven = proven;
 	it.fingerprint = optional_text(json, "fingerprint");
 	if (!it.fingerprint)
-		it.fingerprint = plan_fingerprint(body);
+		it.fingerprint = plan_body_fingerprint(body);
 	it.checks = plan_fingerprint(json_object_get(json, "checks"));
 	it.memory = (uint64_t)json_integer_value(json_object_get(body, "memory"));
 	read_body_links(body, &it.links);
@@ -262,6 +262,7 @@ int plan_host_from_json(const char *key, const json_t *json, struct plan_host *r
 		return err_set(err, EINVAL, _("The key %s in Consul is not of the right shape"), key);
 	host.name = xstrdup(split.parts[2]);
 	host.runtime = xstrdup(runtime);
+	host.machines = json_is_true(json_object_get(json, "machines"));
 	host.memory = (uint64_t)json_integer_value(json_object_get(json, "memory"));
 	host.cpus = json_number_value(json_object_get(json, "cpus"));
 	json_object_foreach(labels, name, value) if (json_is_string(value))

@@ -120,7 +120,7 @@ static void sort_hosts(struct lookup *lookup, const struct plan_view *view)
 			continue;
 		host->load++;
 		if (view->instances[i].desired != PLAN_STOP)
-			host->memory += view->instances[i].memory;
+			host->memory += memory_on(host->host, view->instances[i].memory);
 	}
 }
 

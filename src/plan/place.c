@@ -38,12 +38,22 @@ static bool has_labels(const struct plan_host *host, const struct strv *labels)
 	return true;
 }
 
-/* What of a host does not change from one minute to the next. */
-static bool matches(const struct plan_host *host, const struct plan_place *place)
+static bool is_allowed(const struct plan_host *host, const struct plan_place *place)
 {
 	return (!place->host || !strcmp(place->host, host->name)) &&
 	       (!place->runtime || (host->runtime && !strcmp(place->runtime, host->runtime))) &&
 	       has_labels(host, &place->labels);
+}
+
+/* A machine is reached at an address of its own, where its ports are those of the recipe. */
+bool host_fits(const struct plan_host *host, const struct plan_component *want)
+{
+	return is_allowed(host, &want->place) && !(want->translated && host->machines);
+}
+
+uint64_t memory_on(const struct plan_host *host, uint64_t asked)
+{
+	return asked || !host->machines ? asked : PLAN_MACHINE_MEMORY;
 }
 
 /* How many instances of the counted group are on it. */
@@ -58,11 +68,14 @@ unsigned *place_same(const struct lookup *lookup, struct place_host *host)
 
 static bool usable(const struct lookup *lookup, struct place_host *host, const struct plan_component *want)
 {
+	uint64_t memory = memory_on(host->host, want->memory);
+
 	if (!host->host->alive || host->host->cordoned || host->host->drained)
 		return false;
-	if (want->fixed_ports && *place_same(lookup, host))
+	/* Machines have addresses of their own, and so never each other's ports. */
+	if (want->fixed_ports && !host->host->machines && *place_same(lookup, host))
 		return false;
-	return !want->memory || !host->host->memory || host->memory + want->memory <= host->host->memory;
+	return !memory || !host->host->memory || host->memory + memory <= host->host->memory;
 }
 
 static void add_node(struct work *work, const struct node *node, unsigned add)
@@ -92,7 +105,7 @@ static struct place_host *place_exclusive(struct work *work, const struct group 
 {
 	struct place_host *host = lookup_host(work->lookup, home);
 
-	if (!matches(host->host, &group->want->place)) {
+	if (!host_fits(host->host, group->want)) {
 		*ret_never = true;
 		*ret_why =
 		    xasprintf(_("The data of %s/%u is on host %s, where the service does not allow it: say `place: "
@@ -114,7 +127,7 @@ static struct place_host *present_host(struct work *work, const struct group *gr
 		struct place_host *host =
 		    node->units[i].gone ? NULL : lookup_host(work->lookup, node->units[i].it->host);
 
-		if (host && matches(host->host, &group->want->place) && usable(work->lookup, host, group->want))
+		if (host && host_fits(host->host, group->want) && usable(work->lookup, host, group->want))
 			return host;
 	}
 	return NULL;
@@ -133,7 +146,7 @@ static struct place_host *emptiest(struct work *work, const struct group *group,
 	for (size_t i = 0; i < lookup->n_hosts; i++) {
 		struct place_host *host = lookup->by_load[i];
 
-		if (!matches(host->host, &group->want->place))
+		if (!host_fits(host->host, group->want))
 			continue;
 		*ret_some_match = true;
 		if (!usable(lookup, host, group->want))
@@ -146,6 +159,15 @@ static struct place_host *emptiest(struct work *work, const struct group *group,
 	if (best)
 		lookup->least_same = best->same;
 	return best;
+}
+
+/* A host would fit, if it did not run machines. */
+static bool only_machines_left(const struct work *work, const struct plan_component *want)
+{
+	for (size_t i = 0; want->translated && i < work->lookup->n_hosts; i++)
+		if (is_allowed(work->lookup->hosts[i].host, &want->place))
+			return true;
+	return false;
 }
 
 struct place_host *place_node(struct work *work, const struct group *group, const struct node *node, char **ret_why,
@@ -167,6 +189,14 @@ struct place_host *place_node(struct work *work, const struct group *group, cons
 	if (host)
 		return host;
 	*ret_never = !some_match;
+	if (!some_match && only_machines_left(work, group->want)) {
+		*ret_why =
+		    xasprintf(_("%s/%u would be a machine, which is reached at an address of its own: its port %s "
+				"cannot be published under another number than %u; publish that one, or place it "
+				"on a host that runs containers"),
+			      group->name, node->n, group->want->translated, group->want->translated_port);
+		return NULL;
+	}
 	*ret_why =
 	    xasprintf(some_match ? _("Waiting for a host for %s/%u: those that fit are down, closed for new nodes, "
 				     "full, or have its ports in use")

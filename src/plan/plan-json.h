@@ -13,6 +13,10 @@
 int plan_spec_from_json(const json_t *spec, struct plan_spec *ret, struct err *err);
 /* The fingerprint of a `body` or of `checks`. The caller owns it. */
 char *plan_fingerprint(const json_t *value);
+/* Of a body: all of it but the sizes of its volumes, which count only when a disk is made. The caller owns it. */
+char *plan_body_fingerprint(const json_t *body);
+/* A copy without them. A new reference. */
+json_t *plan_body_without_sizes(const json_t *body);
 
 int plan_status_from_json(const json_t *status, struct plan_status *ret, struct err *err);
 json_t *plan_status_to_json(const struct plan_status *status);

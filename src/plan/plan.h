@@ -30,8 +30,9 @@
 
 #define PLAN_RESCHEDULE_MS 60000 /* a dead host's nodes move after this, when the view does not say otherwise */
 #define PLAN_DRAIN_MS 30000      /* most time for sessions to end when neither update nor disconnect has a deadline */
-#define PLAN_NODES_MAX 10000     /* nodes of one component */
-#define PLAN_TXN_MAX 60          /* most operations of a transaction; Consul's own bound is 64 */
+#define PLAN_MACHINE_MEMORY (UINT64_C(512) << 20) /* of a machine whose service does not say */
+#define PLAN_NODES_MAX 10000                      /* nodes of one component */
+#define PLAN_TXN_MAX 60                           /* most operations of a transaction; Consul's own bound is 64 */
 
 enum plan_desired { PLAN_PREPARE, PLAN_RUN, PLAN_DRAIN, PLAN_STOP };
 
@@ -128,9 +129,11 @@ struct plan_component {
 	size_t n_links;
 	struct plan_update update;
 	struct plan_place place;
-	bool exclusive;   /* has volumes: never two instances of a node at once, never moved to another host */
-	bool fixed_ports; /* publishes fixed ports: never two instances on a host, so stop-first */
-	uint64_t memory;  /* bytes, 0: no limit said */
+	bool exclusive;           /* has volumes: never two instances of a node at once, never moved to another host */
+	bool fixed_ports;         /* publishes fixed ports: never two instances on a host, so stop-first */
+	char *translated;         /* a port that it publishes under another number, which machines cannot; NULL: none */
+	unsigned translated_port; /* its own number */
+	uint64_t memory;          /* bytes, 0: no limit said */
 	double cpus;
 };
 
@@ -180,6 +183,7 @@ struct plan_service {
 
 struct plan_host {
 	char *name, *runtime;
+	bool machines;      /* its nodes are machines with addresses of their own */
 	struct strv labels; /* "key=value"; sorted */
 	bool alive;         /* Consul's serfHealth */
 	int64_t dead_ms;    /* how long it has not been alive, by a monotonic clock; 0 while it is */

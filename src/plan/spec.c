@@ -27,6 +27,27 @@ char *plan_fingerprint(const json_t *value)
 	return text_hex(digest, sizeof(digest));
 }
 
+json_t *plan_body_without_sizes(const json_t *body)
+{
+	json_t *copy = json_deep_copy(body), *volume;
+	const char *name;
+
+	json_object_foreach(json_object_get(copy, "volumes"), name, volume)
+	{
+		json_object_del(volume, "size");
+	}
+	return copy;
+}
+
+char *plan_body_fingerprint(const json_t *body)
+{
+	json_t *counts = plan_body_without_sizes(body);
+	char *fingerprint = plan_fingerprint(counts);
+
+	json_decref(counts);
+	return fingerprint;
+}
+
 static int read_duration(const json_t *object, const char *key, int64_t otherwise, int64_t *ret, struct err *err)
 {
 	const json_t *value = json_object_get(object, key);
@@ -118,14 +139,24 @@ static int read_place(const json_t *object, struct plan_place *place, struct err
 	return 0;
 }
 
-static bool has_fixed_ports(const json_t *body)
+static void read_ports(const json_t *body, struct plan_component *component)
 {
 	const char *name;
 	json_t *port;
 
-	json_object_foreach(json_object_get(body, "ports"), name,
-			    port) if (json_integer_value(json_object_get(port, "publish")) > 0) return true;
-	return false;
+	json_object_foreach(json_object_get(body, "ports"), name, port)
+	{
+		json_int_t publish = json_integer_value(json_object_get(port, "publish"));
+		json_int_t number = json_integer_value(json_object_get(port, "port"));
+
+		if (publish <= 0)
+			continue;
+		component->fixed_ports = true;
+		if (publish == number || component->translated)
+			continue;
+		component->translated = xstrdup(name);
+		component->translated_port = (unsigned)number;
+	}
 }
 
 static int read_component(json_t *object, struct plan_component *component, struct err *err)
@@ -142,10 +173,10 @@ static int read_component(json_t *object, struct plan_component *component, stru
 		return err_set(err, ERANGE, _("nodes must be from 0 to %d"), PLAN_NODES_MAX);
 	component->nodes = (unsigned)nodes;
 	component->exclusive = exclusive;
-	component->fixed_ports = has_fixed_ports(body);
+	read_ports(body, component);
 	component->memory = (uint64_t)json_integer_value(json_object_get(body, "memory"));
 	component->cpus = json_number_value(json_object_get(body, "cpus"));
-	component->fingerprint = plan_fingerprint(body);
+	component->fingerprint = plan_body_fingerprint(body);
 	component->checks = plan_fingerprint(json_object_get(object, "checks"));
 	r = read_links(links, component, err);
 	if (r >= 0)

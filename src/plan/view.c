@@ -9,6 +9,7 @@ static void component_release(struct plan_component *component)
 	free(component->name);
 	free(component->fingerprint);
 	free(component->checks);
+	free(component->translated);
 	for (size_t i = 0; i < component->n_links; i++) {
 		free(component->links[i].name);
 		free(component->links[i].component);

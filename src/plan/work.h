@@ -151,6 +151,10 @@ bool service_exclusive(const struct plan_service *service, const char *component
  */
 struct place_host *place_node(struct work *work, const struct group *group, const struct node *node, char **ret_why,
 			      bool *ret_never);
+/* Whether its nodes may be there at all, as far as that does not change from one minute to the next. */
+bool host_fits(const struct plan_host *host, const struct plan_component *want);
+/* Bytes that a node asks for on that host: a machine has some also when its service does not say how much. */
+uint64_t memory_on(const struct plan_host *host, uint64_t asked);
 unsigned *place_same(const struct lookup *lookup, struct place_host *host);
 const char *home_of(const struct plan_status *status, const char *component, unsigned n);
 

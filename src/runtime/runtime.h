@@ -142,6 +142,11 @@ struct runtime_ops {
 	/* The ranges that nodes of this host get their addresses from; who hands them out sees to it that no two nodes
 	 * get one. The caller frees with runtime_networks_free. NULL: nodes have none of their own. */
 	int (*networks)(struct runtime *rt, struct runtime_network **ret, size_t *ret_n, struct err *err);
+	/* Memory for all nodes together, in bytes: what is free and what they have now. NULL: the host's own. */
+	int (*capacity)(struct runtime *rt, uint64_t *ret_memory, struct err *err);
+	/* Names of what runs here under names of ours though nothing here made it: told, and left alone. NULL: list has
+	 * all that there can be. */
+	int (*strays)(struct runtime *rt, struct strv *ret, struct err *err);
 	/* All nodes made by tepuy, running or not. The caller frees with runtime_nodes_free. What tepuy did not make is
 	 * never listed, and every other call refuses it with -EPERM. */
 	int (*list)(struct runtime *rt, struct runtime_node **ret, size_t *ret_n, struct err *err);
