@@ -53,6 +53,12 @@ static void tell(struct strv *why, const char *path, const json_t *from, const j
 
 static void compare(struct strv *why, const char *path, const json_t *from, const json_t *to, int depth);
 
+/* Also when neither is there. */
+static bool same(const json_t *a, const json_t *b)
+{
+	return a == b || json_equal((json_t *)a, (json_t *)b);
+}
+
 static char *below(const char *path, const char *name)
 {
 	return path[0] ? xasprintf("%s.%s", path, name) : xstrdup(name);
@@ -121,7 +127,7 @@ static void compare_around(struct strv *why, const json_t *from, const json_t *t
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		compare(why, keys[i], json_object_get(from, keys[i]), json_object_get(to, keys[i]), 0);
 	/* Which host a node is on is not known here. */
-	if (!json_is_true(json_object_get(to, "exclusive")) && !json_equal((json_t *)place, (json_t *)new_place))
+	if (!json_is_true(json_object_get(to, "exclusive")) && !same(place, new_place))
 		strv_add(why, _("a node whose host does not fit any more moves to one that does"));
 }
 
@@ -136,7 +142,7 @@ static void compare_sizes(struct strv *why, const json_t *from, const json_t *to
 		const json_t *had = json_object_get(json_object_get(old, name), "size");
 		const json_t *has = json_object_get(volume, "size");
 
-		if (json_object_get(old, name) && !json_equal((json_t *)had, (json_t *)has))
+		if (json_object_get(old, name) && !same(had, has))
 			strv_addf(why, _("%s: counts for disks that are made from now on"), path);
 	}
 }

@@ -43,6 +43,27 @@ static void the_text_is_the_golden_one(void **state)
 	assert_string_equal(text, buf_text(&golden));
 }
 
+/* nft takes it: tests/e2e/xen-static-site.sh. */
+static void machines_have_a_table_of_their_own(void **state)
+{
+	_cleanup_firewall_rules_ struct firewall_rules rules = { .machines = true };
+	_cleanup_(freep) char *text = NULL, *path = fs_join(getenv("GOLDEN"), "firewall-machines.nft");
+	_cleanup_buf_ struct buf golden = { 0 };
+
+	(void)state;
+	strv_add_all(&rules.hosts, "192.0.2.11", "192.0.2.102", NULL);
+	strv_add_all(&rules.guests, "192.0.2.101", "192.0.2.100", "nonsense", NULL);
+	firewall_add_open(&rules, "192.0.2.100", 80, false);
+	firewall_add_open(&rules, "192.0.2.100", 53, true);
+	text = firewall_render(&rules);
+	if (getenv("REGENERATE"))
+		assert_int_equal(fs_write(path, text, strlen(text), 0644, NULL), 0);
+	assert_int_equal(fs_read(path, 65536, &golden, NULL), 0);
+	assert_string_equal(text, buf_text(&golden));
+	assert_non_null(strstr(firewall_render_none(true), "delete table bridge tepuy"));
+	assert_null(strstr(firewall_render_none(false), "bridge"));
+}
+
 static void order_does_not_matter(void **state)
 {
 	_cleanup_firewall_rules_ struct firewall_rules rules = { 0 }, other = { 0 };
@@ -164,6 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_text_is_the_golden_one),
+		cmocka_unit_test(machines_have_a_table_of_their_own),
 		cmocka_unit_test(order_does_not_matter),
 		cmocka_unit_test(what_is_no_address_is_left_out),
 		cmocka_unit_test(listings_are_equal_in_any_order),

@@ -252,9 +252,29 @@ static void malformed_added_checks_are_skipped(void **state)
 	assert_string_equal(added.list[0].check.id, "e");
 }
 
+/* What runs elsewhere, and Consul's checks, reach it where it is. */
+static void a_machine_is_reached_at_its_own_address(void **state)
+{
+	struct world *world = *state;
+	_cleanup_(freep) char *before = digest(world), *after = NULL;
+
+	world->ports[0] = (struct runtime_port){
+		.name = (char *)"http", .address = (char *)"192.0.2.100", .port = 80, .host_port = 80
+	};
+	after = digest(world);
+	assert_string_equal(world->registration.address, "192.0.2.100");
+	assert_int_equal(world->registration.port, 80);
+	assert_string_equal(world->registration.checks[1].target, "http://192.0.2.100:80/health");
+	assert_string_not_equal(before, after);
+	world->ports[0].address = (char *)"0.0.0.0";
+	build(world, NULL, 0);
+	assert_string_equal(world->registration.address, "192.0.2.1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_machine_is_reached_at_its_own_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(targets_are_host_ports, setup, teardown),
 		cmocka_unit_test_setup_teardown(meta_is_that_of_the_documentation, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_digest_is_the_same_for_the_same, setup, teardown),

@@ -329,6 +329,36 @@ static void diff_of_nothing_creates(void **state)
 	check_diff(NULL, SPEC("{\"nodes\":2," BODY "}"), "create web/1\ncreate web/2\n");
 }
 
+static void a_disks_size_replaces_nothing(void **state)
+{
+	json_t *small = json("{\"volumes\":{\"data\":{\"path\":\"\",\"size\":1024}}}"),
+	       *none = json("{\"volumes\":{\"data\":{\"path\":\"\"}}}"),
+	       *moved = json("{\"volumes\":{\"data\":{\"path\":\"/srv\"}}}");
+	_cleanup_(freep) char *a = plan_body_fingerprint(small), *b = plan_body_fingerprint(none),
+			      *c = plan_fingerprint(none), *d = plan_body_fingerprint(moved);
+
+	(void)state;
+	assert_string_equal(a, b);
+	assert_string_equal(b, c);
+	assert_string_not_equal(b, d);
+	assert_non_null(json_object_get(json_object_get(json_object_get(small, "volumes"), "data"), "size"));
+	json_decref(small);
+	json_decref(none);
+	json_decref(moved);
+	check_diff(SPEC("{\"body\":{\"volumes\":{\"data\":{\"path\":\"\"}}}}"),
+		   SPEC("{\"body\":{\"volumes\":{\"data\":{\"path\":\"\",\"size\":1024}}}}"),
+		   "keep web/1: volumes.data.size: counts for disks that are made from now on\n");
+}
+
+static void another_place_may_move_a_node(void **state)
+{
+	(void)state;
+	check_diff(SPEC("{\"place\":{\"runtime\":\"docker\"}," BODY "}"),
+		   SPEC("{\"place\":{\"runtime\":\"xen\"}," BODY "}"),
+		   "keep web/1: place.runtime: 'docker' → 'xen'; "
+		   "a node whose host does not fit any more moves to one that does\n");
+}
+
 static void diff_of_the_same_keeps(void **state)
 {
 	(void)state;
@@ -402,6 +432,8 @@ int main(void)
 		cmocka_unit_test(disconnect_is_of_a_component_or_a_node),
 		cmocka_unit_test(host_has_labels),
 		cmocka_unit_test(diff_of_nothing_creates),
+		cmocka_unit_test(a_disks_size_replaces_nothing),
+		cmocka_unit_test(another_place_may_move_a_node),
 		cmocka_unit_test(diff_of_the_same_keeps),
 		cmocka_unit_test(diff_says_what_changed),
 		cmocka_unit_test(diff_scales),
