@@ -532,14 +532,17 @@ void peers_tell_bundle(struct peers *peers, const char *sha256)
 
 static int local_base(struct job *job, char **ret_id, uint64_t *ret_size, struct err *err)
 {
-	return share_base(job->peers->store, job->recipe->suite, ret_id, ret_size, err);
+	struct image_base what = { job->recipe->suite, job->recipe->machine };
+
+	return share_base(job->peers->store, &what, ret_id, ret_size, err);
 }
 
 static int get_base(struct job *job, const struct fetch *how, const char *id, uint64_t size, struct err *err)
 {
+	struct image_base what = { job->recipe->suite, job->recipe->machine };
 	int r = fetch_layer(how, id, size, err);
 
-	return r < 0 ? r : share_base_take(job->peers->store, job->recipe->suite, id, err);
+	return r < 0 ? r : share_base_take(job->peers->store, &what, id, err);
 }
 
 static int make_base(struct job *job, struct err *err)
@@ -579,7 +582,8 @@ static const struct thing image = { .what = "image", .local = local_image, .fetc
 /* What is below the recipe's own layer; what is no suite's each host has by itself. */
 static int obtain_base(struct peers *peers, const struct image_recipe *recipe, int log_fd, struct err *err)
 {
-	_cleanup_(freep) char *name = recipe->suite ? share_base_name(recipe->suite) : NULL;
+	struct image_base what = { recipe->suite, recipe->machine };
+	_cleanup_(freep) char *name = recipe->suite ? share_base_name(&what) : NULL;
 	struct job job = { .peers = peers, .thing = &base, .name = name, .recipe = recipe, .log_fd = log_fd };
 
 	return name ? obtain(&job, err) : make_base(&job, err);

@@ -13,18 +13,22 @@
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "image/apt.h"
 #include "image/digest.h"
+#include "image/machine.h"
 #include "image/pack.h"
 #include "image/record.h"
 #include "image/sandbox.h"
 
+#define MACHINE "-machine" /* ends the suite in the name of a base for machines */
 /* Four times what a base needs. */
 #define ENOUGH_MEMORY_KIB (2ULL << 20)
 
 struct base_job {
 	struct image_store *store;
-	const char *suite, *dir; /* dir: build/<key> */
+	const struct image_base *base;
+	const char *dir; /* build/<key> */
 	int log_fd;
 	int64_t deadline;
 	struct image_layer *ret;
@@ -52,19 +56,42 @@ const char *base_architecture(void)
 bool base_suite_valid(const char *suite)
 {
 	return suite && *suite && strlen(suite) <= 48 && suite[0] != '-' &&
-	       strspn(suite, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(suite);
+	       strspn(suite, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(suite) && !text_ends(suite, MACHINE);
 }
 
-static char *record_path(const struct image_store *store, const char *suite)
+char *base_name(const struct image_base *base)
 {
-	_cleanup_(freep) char *name = xasprintf("%s-%s", suite, base_architecture());
+	return xasprintf("%s%s-%s", base->suite, base->machine ? MACHINE : "", base_architecture());
+}
+
+bool base_of_name(const char *name, char **ret_suite, bool *ret_machine)
+{
+	_cleanup_(freep) char *suite = NULL, *end = xasprintf("-%s", base_architecture());
+	bool machine;
+
+	if (!text_ends(name, end))
+		return false;
+	suite = xstrndup(name, strlen(name) - strlen(end));
+	machine = text_ends(suite, MACHINE);
+	if (machine)
+		suite[strlen(suite) - strlen(MACHINE)] = '\0';
+	if (!base_suite_valid(suite))
+		return false;
+	*ret_suite = TAKE_PTR(suite);
+	*ret_machine = machine;
+	return true;
+}
+
+static char *record_path(const struct image_store *store, const struct image_base *base)
+{
+	_cleanup_(freep) char *name = base_name(base);
 
 	return store_path_suffix(store, "bases", name, ".json");
 }
 
-int base_find(const struct image_store *store, const char *suite, struct image_layer *ret, struct err *err)
+int base_find(const struct image_store *store, const struct image_base *base, struct image_layer *ret, struct err *err)
 {
-	_cleanup_(freep) char *path = record_path(store, suite);
+	_cleanup_(freep) char *path = record_path(store, base);
 	json_auto_t *record = NULL;
 	int r = record_read(path, &record, err);
 	const char *sha256 = record ? json_string_value(json_object_get(record, "layer")) : NULL;
@@ -72,7 +99,7 @@ int base_find(const struct image_store *store, const char *suite, struct image_l
 	if (r < 0)
 		return r;
 	if (!digest_valid(sha256) || store_layer(store, sha256, ret) < 0)
-		return err_set(err, ENOENT, _("The base system %s is not in the store"), suite);
+		return err_set(err, ENOENT, _("The base system %s is not in the store"), base->suite);
 	return 0;
 }
 
@@ -96,9 +123,11 @@ static void add_arguments(const struct base_job *job, const char *apt, struct st
 	    "--dpkgopt=path-exclude=/usr/share/lintian/*", "--dpkgopt=path-exclude=/usr/share/locale/*/LC_MESSAGES/*",
 	    "--dpkgopt=path-include=/usr/share/locale/es/LC_MESSAGES/*", "--dpkgopt=path-exclude=/usr/share/doc/*/*",
 	    "--dpkgopt=path-include=/usr/share/doc/*/copyright", NULL);
+	if (job->base->machine)
+		machine_arguments(argv);
 	strv_addf(argv, "--aptopt=%s/apt-options", apt);
 	strv_addf(argv, "--architectures=%s", base_architecture());
-	strv_add(argv, job->suite);
+	strv_add(argv, job->base->suite);
 	strv_addf(argv, "%s/root", job->dir);
 	strv_addf(argv, "%s/sources.list.d/tepuy.sources", apt);
 }
@@ -120,7 +149,7 @@ static int run_mmdebstrap(const struct base_job *job, const char *apt, struct er
 				 "install the package mmdebstrap"));
 	if (r <= 0)
 		return r;
-	r = apt_explain(buf_text(&output), "", job->suite, err);
+	r = apt_explain(buf_text(&output), "", job->base->suite, err);
 	if (r == -ENOSPC)
 		return store_write_error(job->store, ENOSPC, job->dir, err);
 	return r < 0 ? r
@@ -128,13 +157,14 @@ static int run_mmdebstrap(const struct base_job *job, const char *apt, struct er
 			       status);
 }
 
-int base_record(const struct image_store *store, const char *suite, const char *layer, struct err *err)
+int base_record(const struct image_store *store, const struct image_base *base, const char *layer, struct err *err)
 {
-	_cleanup_(freep) char *path = record_path(store, suite);
+	_cleanup_(freep) char *path = record_path(store, base);
 	json_auto_t *record = json_object();
 
 	json_object_set_new(record, "layer", json_string(layer));
-	json_object_set_new(record, "suite", json_string(suite));
+	json_object_set_new(record, "suite", json_string(base->suite));
+	json_object_set_new(record, "machine", json_boolean(base->machine));
 	json_object_set_new(record, "architecture", json_string(base_architecture()));
 	json_object_set_new(record, "made", json_integer(clock_realtime_ms()));
 	return record_write(store, path, record, err);
@@ -164,9 +194,9 @@ static int make_base(void *data, struct err *err)
 	struct base_job *job = data;
 	_cleanup_(freep) char *apt = fs_join(job->dir, "apt"), *tar = fs_join(job->dir, "base.tar");
 	_cleanup_(freep) char *root = fs_join(job->dir, "root"), *sha256 = NULL;
-	struct pack pack = { .dir = root, .to = tar, .since = time(NULL) - 1, .base = true };
+	struct pack pack = { .dir = root, .to = tar, .since = time(NULL) - 1, .kind = PACK_BASE };
 	_cleanup_sources_ struct sources sources = { 0 };
-	int r = base_sources(job->store, job->suite, &sources, err);
+	int r = base_sources(job->store, job->base->suite, &sources, err);
 
 	if (r == 0)
 		r = fs_mkdirs(apt, 0755, err);
@@ -178,30 +208,32 @@ static int make_base(void *data, struct err *err)
 		r = apt_prepare(&sources, apt, apt, err);
 	if (r == 0)
 		r = run_mmdebstrap(job, apt, err);
+	if (r == 0 && job->base->machine)
+		r = machine_settle(root, err);
 	if (r == 0)
 		r = pack_tree(&pack, &sha256, NULL, err);
 	if (r == -ENOSPC)
 		return store_write_error(job->store, ENOSPC, tar, err);
 	if (r == 0)
 		r = store_adopt_layer(job->store, tar, sha256, job->ret, err);
-	return r < 0 ? r : base_record(job->store, job->suite, sha256, err);
+	return r < 0 ? r : base_record(job->store, job->base, sha256, err);
 }
 
-int base_build(struct image_store *store, const char *suite, bool renew, int log_fd, int64_t deadline,
+int base_build(struct image_store *store, const struct image_base *base, bool renew, int log_fd, int64_t deadline,
 	       struct image_layer *ret, struct err *err)
 {
-	_cleanup_(freep) char *key = xasprintf("base-%s-%s", suite, base_architecture()), *dir = NULL;
-	struct base_job job = { store, suite, NULL, log_fd, deadline, ret };
+	_cleanup_(freep) char *name = base_name(base), *key = xasprintf("base-%s", name), *dir = NULL;
+	struct base_job job = { store, base, NULL, log_fd, deadline, ret };
 	_cleanup_(closep) int lock = -1;
 	int r;
 
-	if (!renew && base_find(store, suite, ret, NULL) == 0)
+	if (!renew && base_find(store, base, ret, NULL) == 0)
 		return 0;
 	lock = store_build_lock(store, key, true, err);
 	if (lock < 0)
 		return lock;
 	/* Another builder may have made it while this one waited. */
-	if (!renew && base_find(store, suite, ret, NULL) == 0)
+	if (!renew && base_find(store, base, ret, NULL) == 0)
 		return 0;
 	r = store_build_directory(store, key, &dir, err);
 	if (r == 0) {
@@ -210,6 +242,6 @@ int base_build(struct image_store *store, const char *suite, bool renew, int log
 		fs_remove_tree(dir, NULL);
 	}
 	if (r < 0)
-		err_wrap(err, _("Cannot make the base system %s"), suite);
+		err_wrap(err, _("Cannot make the base system %s"), name);
 	return r;
 }

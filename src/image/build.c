@@ -61,6 +61,13 @@ int build_check(const struct image_recipe *recipe, struct err *err)
 		return err_set(err, EINVAL,
 			       _("The recipe %s has the suite '%s', which is not a name of a Debian suite"),
 			       recipe->name, recipe->suite);
+	if (recipe->machine && !recipe->suite)
+		return err_set(
+		    err, EOPNOTSUPP,
+		    _("The recipe %s has %s as its base, which is made for containers and cannot boot as a "
+		      "machine: place its nodes on hosts that run containers (`place: {runtime: docker}`), or "
+		      "give the recipe a suite as its base"),
+		    recipe->name, recipe->external ? recipe->external : recipe->archive);
 	if (recipe->external && needs_programs(recipe))
 		return err_set(err, EOPNOTSUPP,
 			       _("The recipe %s has packages or build steps on the runtime's image %s, which stays "
@@ -280,7 +287,11 @@ static int mount_tree(struct work *w, struct err *err)
 static int pack_layer(struct work *w, int64_t since, struct err *err)
 {
 	_cleanup_(freep) char *tar = fs_join(w->dir, "layer.tar"), *sha256 = NULL;
-	struct pack pack = { .dir = w->upper, .to = tar, .since = since, .lowers = &w->lowers };
+	struct pack pack = { .dir = w->upper,
+			     .to = tar,
+			     .since = since,
+			     .kind = w->build->recipe->machine ? PACK_MACHINE_LAYER : PACK_LAYER,
+			     .lowers = &w->lowers };
 	size_t entries = 0;
 	int r = pack_tree(&pack, &sha256, &entries, err);
 

@@ -39,15 +39,16 @@ static int list_kind(struct collector *c, const char *kind, struct strv *ret, st
 /* An image on a base that was renewed since is never asked for again. */
 static bool base_is_present(struct collector *c, const json_t *record)
 {
-	const char *suite = json_string_value(json_object_get(record, "suite"));
+	struct image_base base = { .suite = json_string_value(json_object_get(record, "suite")),
+				   .machine = json_is_true(json_object_get(record, "machine")) };
 	const json_t *lowest = json_array_get(json_object_get(record, "layers"), 0);
 	const char *sha256 = json_string_value(json_object_get(lowest, "sha256"));
 	struct image_layer layer = { 0 };
 	bool same;
 
-	if (!suite)
+	if (!base.suite)
 		return true;
-	if (!sha256 || base_find(c->store, suite, &layer, NULL) < 0)
+	if (!sha256 || base_find(c->store, &base, &layer, NULL) < 0)
 		return false;
 	same = strcmp(layer.sha256, sha256) == 0;
 	image_layer_release(&layer);

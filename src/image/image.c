@@ -17,6 +17,8 @@
 
 /* Raised when the builder changes what it makes of the same inputs. */
 #define BUILDER "tepuy image 1"
+/* Likewise, of what it makes for machines. */
+#define MACHINE_BUILDER "machine 1"
 #define DEFAULT_TIMEOUT_MS ((int64_t)30 * 60 * 1000)
 
 /* What lies below the recipe's layer. */
@@ -103,6 +105,8 @@ static char *image_key(const struct image_recipe *recipe, const struct base *bas
 	_cleanup_digest_ struct digest *digest = digest_new();
 
 	hash_text(digest, BUILDER);
+	if (recipe->machine)
+		hash_text(digest, MACHINE_BUILDER);
 	hash_text(digest, recipe->external);
 	hash_text(digest, base->architecture);
 	hash_number(digest, base->n);
@@ -110,6 +114,11 @@ static char *image_key(const struct image_recipe *recipe, const struct base *bas
 		hash_text(digest, base->layers[i].sha256);
 	hash_recipe(digest, recipe);
 	return digest_hex(digest);
+}
+
+static struct image_base base_of(const struct image_recipe *recipe)
+{
+	return (struct image_base){ .suite = recipe->suite, .machine = recipe->machine };
 }
 
 static void one_layer_base(struct base *ret, struct image_layer *layer)
@@ -122,6 +131,7 @@ static void one_layer_base(struct base *ret, struct image_layer *layer)
 
 static int find_base(struct image_store *store, const struct image_recipe *recipe, struct base *ret, struct err *err)
 {
+	struct image_base base = base_of(recipe);
 	struct image_layer layer = { 0 };
 	int r;
 
@@ -131,7 +141,7 @@ static int find_base(struct image_store *store, const struct image_recipe *recip
 		ret->architecture = xstrdup(base_architecture());
 		return 0;
 	}
-	r = base_find(store, recipe->suite, &layer, err);
+	r = base_find(store, &base, &layer, err);
 	if (r == 0)
 		one_layer_base(ret, &layer);
 	return r;
@@ -140,6 +150,7 @@ static int find_base(struct image_store *store, const struct image_recipe *recip
 static int build_base(const struct build *build, struct base *ret, struct err *err)
 {
 	const struct image_recipe *recipe = build->recipe;
+	struct image_base base = base_of(recipe);
 	struct image_layer layer = { 0 };
 	int r;
 
@@ -147,7 +158,7 @@ static int build_base(const struct build *build, struct base *ret, struct err *e
 		return find_base(build->store, recipe, ret, err);
 	if (recipe->archive)
 		return archive_take(build->store, recipe, &ret->layers, &ret->n, &ret->architecture, err);
-	r = base_build(build->store, recipe->suite, false, build->log_fd, build->deadline, &layer, err);
+	r = base_build(build->store, &base, false, build->log_fd, build->deadline, &layer, err);
 	if (r == 0)
 		one_layer_base(ret, &layer);
 	return r;
@@ -171,6 +182,7 @@ static int load_image(struct image_store *store, const char *key, struct image *
 	ret->id = xstrdup(id);
 	ret->external = xstrdup(external);
 	ret->architecture = xstrdup(architecture);
+	ret->machine = json_is_true(json_object_get(record, "machine"));
 	return 0;
 }
 
@@ -196,6 +208,7 @@ int image_record(const struct image_store *store, const char *key, const struct 
 	json_object_set_new(record, "recipe", json_string(recipe->name));
 	json_object_set_new(record, "bundle", json_string(recipe->bundle));
 	json_object_set_new(record, "suite", recipe->suite ? json_string(recipe->suite) : json_null());
+	json_object_set_new(record, "machine", json_boolean(recipe->machine));
 	json_object_set_new(record, "external", image->external ? json_string(image->external) : json_null());
 	json_object_set_new(record, "architecture", json_string(image->architecture));
 	json_object_set_new(record, "base", json_integer((json_int_t)n_base)); /* that many of the layers */
@@ -207,7 +220,8 @@ int image_record(const struct image_store *store, const char *key, const struct 
 static int make_image(struct build *build, const struct base *base, struct image *ret, struct err *err)
 {
 	struct image image = { .external = xstrdup(build->recipe->external),
-			       .architecture = xstrdup(base->architecture) };
+			       .architecture = xstrdup(base->architecture),
+			       .machine = build->recipe->machine };
 	struct image_layer own = { 0 };
 	int r;
 
@@ -308,19 +322,20 @@ int share_base_build(struct image_store *store, const struct image_recipe *recip
 	return lock < 0 ? lock : build_base(&build, &base, err);
 }
 
-int image_base_renew(struct image_store *store, const char *suite, int log_fd, int64_t timeout_ms, struct err *err)
+int image_base_renew(struct image_store *store, const struct image_base *base, int log_fd, int64_t timeout_ms,
+		     struct err *err)
 {
 	int64_t deadline = clock_monotonic_ms() + (timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS);
 	struct image_layer layer = { 0 };
 	_cleanup_(closep) int lock = -1;
 	int r;
 
-	if (!base_suite_valid(suite))
-		return err_set(err, EINVAL, _("'%s' is not a name of a Debian suite"), suite ? suite : "");
+	if (!base_suite_valid(base->suite))
+		return err_set(err, EINVAL, _("'%s' is not a name of a Debian suite"), base->suite ? base->suite : "");
 	lock = store_lock(store, STORE_SHARED, err);
 	if (lock < 0)
 		return lock;
-	r = base_build(store, suite, true, log_fd, deadline, &layer, err);
+	r = base_build(store, base, true, log_fd, deadline, &layer, err);
 	image_layer_release(&layer);
 	return r;
 }

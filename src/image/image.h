@@ -53,6 +53,12 @@ int bundle_verify(struct image_store *store, const char *sha256, struct err *err
 /* Directory with the unpacked recipe; -ENOENT. The caller owns the path. */
 int bundle_directory(struct image_store *store, const char *sha256, char **ret_dir, struct err *err);
 
+/* A base system: of a Debian suite, for containers or for machines (image/machine.h). */
+struct image_base {
+	const char *suite; /* "bookworm" */
+	bool machine;
+};
+
 /* What a recipe asks of an image: the part of recipe.yaml that the builder needs. */
 struct image_recipe {
 	const char *name;
@@ -92,9 +98,10 @@ int image_find(struct image_store *store, const struct image_recipe *recipe, str
  */
 int image_build(struct image_store *store, const struct image_recipe *recipe, int log_fd, int64_t timeout_ms,
 		struct image *ret, struct err *err);
-/* Makes the base system of a suite anew, with the mirror's present packages (its images are then built again when they
- * are next asked for). A base is made once and never renewed unasked. */
-int image_base_renew(struct image_store *store, const char *suite, int log_fd, int64_t timeout_ms, struct err *err);
+/* Makes a base system anew, with the mirror's present packages (its images are then built again when they are next
+ * asked for). A base is made once and never renewed unasked. */
+int image_base_renew(struct image_store *store, const struct image_base *base, int log_fd, int64_t timeout_ms,
+		     struct err *err);
 /*
  * Removes bundles that are not in `keep` and the images, layers, bases and left-overs that none of `keep` needs. What
  * came into the store less than `young_ms` ago stays, as its use may be about to begin. `ret_images` (may be NULL) gets

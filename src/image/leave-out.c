@@ -52,6 +52,24 @@ static const char *const dropped_from_base[] = {
 	"etc/apt/auth.conf",    "etc/apt/auth.conf.d/*",
 };
 
+/* Of a recipe's layer for machines. What its packages enabled would run beside the node that the recipe starts, or in
+ * its place. As these never leave the layer, the base's own stay in force. */
+static const char *const dropped_from_machine[] = {
+	"etc/systemd/system/*.wants/*",
+	"etc/systemd/system/*.requires/*",
+	"etc/systemd/system/*.upholds/*",
+	"etc/systemd/system/default.target",
+	"etc/systemd/system-generators/*",
+	"lib/systemd/system/*.wants/*",
+	"lib/systemd/system/*.requires/*",
+	"lib/systemd/system-generators/*",
+	"usr/lib/systemd/system/*.wants/*",
+	"usr/lib/systemd/system/*.requires/*",
+	"usr/lib/systemd/system-generators/*",
+	"usr/local/lib/systemd/system/*.wants/*",
+	"usr/local/lib/systemd/system-generators/*",
+};
+
 static bool lies_in(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
@@ -67,7 +85,7 @@ static bool matches(const char *path, const char *const *patterns, size_t n)
 	return false;
 }
 
-bool pack_leaves_out(const char *path, bool directory, bool base)
+bool pack_leaves_out(const char *path, bool directory, enum pack_kind kind)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(emptied); i++)
 		if (lies_in(path, emptied[i]))
@@ -77,5 +95,7 @@ bool pack_leaves_out(const char *path, bool directory, bool base)
 			return true;
 	if (matches(path, dropped, ARRAY_SIZE(dropped)))
 		return true;
-	return base && matches(path, dropped_from_base, ARRAY_SIZE(dropped_from_base));
+	if (kind == PACK_MACHINE_LAYER)
+		return matches(path, dropped_from_machine, ARRAY_SIZE(dropped_from_machine));
+	return kind == PACK_BASE && matches(path, dropped_from_base, ARRAY_SIZE(dropped_from_base));
 }

@@ -236,7 +236,7 @@ static int pack_entry(struct packer *p, int dir, const char *name, const char *p
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return cannot(p, errno, path, err);
-	if (pack_leaves_out(path, S_ISDIR(st.st_mode), p->pack->base))
+	if (pack_leaves_out(path, S_ISDIR(st.st_mode), p->pack->kind))
 		return 0;
 	if (S_ISDIR(st.st_mode))
 		return depth < DEEPEST ? pack_subdirectory(p, dir, name, path, &st, depth, err)

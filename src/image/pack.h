@@ -13,11 +13,17 @@
 #include "base/err.h"
 #include "base/strv.h"
 
+enum pack_kind {
+	PACK_LAYER,         /* of a recipe */
+	PACK_MACHINE_LAYER, /* of a recipe, on a base that boots: nothing in it starts by itself at boot */
+	PACK_BASE,          /* a base system: the apt sources that mmdebstrap left stay out as well */
+};
+
 struct pack {
 	const char *dir; /* an overlay's upper directory, or a whole tree */
 	const char *to;  /* the tar to write; its file system is full: -ENOSPC without a message */
 	int64_t since;   /* seconds: a file as new as this was made by the build and gets IMAGE_EPOCH as its time */
-	bool base;       /* a base system: the apt sources that mmdebstrap left stay out as well */
+	enum pack_kind kind;
 	const struct strv
 	    *lowers; /* directories below an upper one, or NULL: a directory that is in none hides nothing */
 };
@@ -26,6 +32,6 @@ struct pack {
 int pack_tree(const struct pack *pack, char **ret_sha256, size_t *ret_entries, struct err *err);
 
 /* Whether an entry (relative path) never gets into a layer. */
-bool pack_leaves_out(const char *path, bool directory, bool base);
+bool pack_leaves_out(const char *path, bool directory, enum pack_kind kind);
 
 #endif

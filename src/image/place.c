@@ -243,7 +243,7 @@ static int check_target(struct placer *p, const char *to, struct err *err)
 	if (to[0] != '/' || strstr(to, "/../") || text_ends(to, "/.."))
 		return err_set(err, EINVAL, _("The recipe %s puts a file at '%s', which is not an absolute path"),
 			       p->recipe, to);
-	if (pack_leaves_out(path, false, false))
+	if (pack_leaves_out(path, false, PACK_LAYER))
 		return err_set(err, EINVAL,
 			       _("The recipe %s puts a file at %s, which never becomes part of an image, because each "
 				 "node has its own: write it in the start script"),

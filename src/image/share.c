@@ -18,9 +18,11 @@
 #define BASE "base-"
 #define BUNDLE "bundle-"
 
-char *share_base_name(const char *suite)
+char *share_base_name(const struct image_base *base)
 {
-	return xasprintf(BASE "%s-%s", suite, base_architecture());
+	_cleanup_(freep) char *name = base_name(base);
+
+	return xasprintf(BASE "%s", name);
 }
 
 char *share_bundle_name(const char *sha256)
@@ -28,10 +30,11 @@ char *share_bundle_name(const char *sha256)
 	return xasprintf(BUNDLE "%s", sha256);
 }
 
-int share_base(struct image_store *store, const char *suite, char **ret_id, uint64_t *ret_size, struct err *err)
+int share_base(struct image_store *store, const struct image_base *base, char **ret_id, uint64_t *ret_size,
+	       struct err *err)
 {
 	struct image_layer layer = { 0 };
-	int r = base_find(store, suite, &layer, err);
+	int r = base_find(store, base, &layer, err);
 
 	if (r < 0)
 		return r;
@@ -41,14 +44,15 @@ int share_base(struct image_store *store, const char *suite, char **ret_id, uint
 	return 0;
 }
 
-int share_base_take(struct image_store *store, const char *suite, const char *layer, struct err *err)
+int share_base_take(struct image_store *store, const struct image_base *base, const char *layer, struct err *err)
 {
 	struct image_layer found = { 0 };
 
-	if (!base_suite_valid(suite) || !digest_valid(layer) || store_layer(store, layer, &found) < 0)
-		return err_set(err, ENOENT, _("The base system %s is not in the store"), suite ? suite : "");
+	if (!base_suite_valid(base->suite) || !digest_valid(layer) || store_layer(store, layer, &found) < 0)
+		return err_set(err, ENOENT, _("The base system %s is not in the store"),
+			       base->suite ? base->suite : "");
 	image_layer_release(&found);
-	return base_record(store, suite, layer, err);
+	return base_record(store, base, layer, err);
 }
 
 int share_image(struct image_store *store, const char *name, char **ret_id, struct err *err)
@@ -242,16 +246,19 @@ static void add_share(struct shares *shares, const char *name, const char *id, u
 
 static void add_base(struct image_store *store, struct shares *shares, const char *file)
 {
-	_cleanup_(freep) char *suite = NULL, *id = NULL, *name = NULL,
-			      *end = xasprintf("-%s.json", base_architecture());
+	_cleanup_(freep) char *suite = NULL, *id = NULL, *name = NULL, *base = NULL;
+	struct image_base what = { 0 };
 	uint64_t size;
 
-	if (!text_ends(file, end))
+	if (!text_ends(file, ".json"))
 		return;
-	suite = xstrndup(file, strlen(file) - strlen(end));
-	if (!base_suite_valid(suite) || share_base(store, suite, &id, &size, NULL) < 0)
+	base = xstrndup(file, strlen(file) - strlen(".json"));
+	if (!base_of_name(base, &suite, &what.machine))
 		return;
-	name = share_base_name(suite);
+	what.suite = suite;
+	if (share_base(store, &what, &id, &size, NULL) < 0)
+		return;
+	name = share_base_name(&what);
 	add_share(shares, name, id, size);
 }
 

@@ -4,6 +4,7 @@
  * inputs, and an id, which is a hash of what it holds, so that nobody who hands it over can change it:
  *
  *   base-<suite>-<architecture>  a base system; the id is the sha256 of its layer
+ *   base-<suite>-machine-<architecture>  one that boots
  *   bundle-<sha256>              a recipe; that sha256 is its id
  *   <image key>                  a finished image, named by the hash of its inputs; the id is `struct image`'s
  *
@@ -14,13 +15,14 @@
 
 #include "image/image.h"
 
-char *share_base_name(const char *suite);    /* the caller owns it */
-char *share_bundle_name(const char *sha256); /* the caller owns it */
+char *share_base_name(const struct image_base *base); /* the caller owns it */
+char *share_bundle_name(const char *sha256);          /* the caller owns it */
 
-/* The base of a suite that this store has: -ENOENT. `ret_id` is owned by the caller; size in bytes. */
-int share_base(struct image_store *store, const char *suite, char **ret_id, uint64_t *ret_size, struct err *err);
-/* Makes a layer of the store the base of a suite, in place of the one that was. -ENOENT: there is no such layer. */
-int share_base_take(struct image_store *store, const char *suite, const char *layer, struct err *err);
+/* The base that this store has: -ENOENT. `ret_id` is owned by the caller; size in bytes. */
+int share_base(struct image_store *store, const struct image_base *base, char **ret_id, uint64_t *ret_size,
+	       struct err *err);
+/* Makes a layer of the store this base, in place of the one that was. -ENOENT: there is no such layer. */
+int share_base_take(struct image_store *store, const struct image_base *base, const char *layer, struct err *err);
 /* Makes what is below the recipe's own layer, if it is not there; as image_build in all else. */
 int share_base_build(struct image_store *store, const struct image_recipe *recipe, int log_fd, int64_t timeout_ms,
 		     struct err *err);

@@ -6,7 +6,7 @@
  *   bundles/<sha>/        an unpacked recipe
  *   layers/<sha>.tar      a layer, named by the sha256 of its bytes
  *   rootfs/<sha>/         a layer unpacked as an overlay's lower directory: a cache
- *   bases/<name>.json     which layer is the base system <suite>-<architecture>
+ *   bases/<name>.json     which layer is the base system <suite>[-machine]-<architecture>
  *   archives/<key>.json   which layers an archive file became; the key is its path, size, times and inode
  *   images/<key>.json     a finished image; the key is a hash over all inputs; written last
  *   build/<key>/          work in progress; stale when nobody holds build/<key>.lock

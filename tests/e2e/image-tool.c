@@ -13,10 +13,11 @@
 static const char usage[] = "usage: image-tool STORE COMMAND [OPTION]…\n"
 			    "  bundle DIR      pack it, keep it, print its hash\n"
 			    "  build, find     print `id <id>`, `layer <sha256> <size>`… and `ms <time>`\n"
-			    "  renew SUITE     make the base system anew\n"
+			    "  renew SUITE [machine]   make the base system anew\n"
 			    "  collect HASH…   keep only what these bundles need\n"
 			    "options of build and find:\n"
 			    "  -n NAME -B BUNDLE -s SUITE -x IMAGE -a ARCHIVE   the recipe\n"
+			    "  -m              for machines\n"
 			    "  -p PACKAGE      once for each\n"
 			    "  -f FROM,TO[,OWNER[,MODE]]  -t TO,CONTENT  -b 'ARG|ARG…'   likewise\n"
 			    "  -S FILE         apt sources instead of the host's     -T MS  time limit\n";
@@ -75,7 +76,7 @@ static int parse(struct request *q, int argc, char **argv)
 	q->recipe = (struct image_recipe){
 		.name = "test", .packages = &q->packages, .files = q->files, .texts = q->texts, .build = q->steps
 	};
-	while ((c = getopt(argc, argv, "n:B:s:x:a:p:f:t:b:S:T:")) != -1) {
+	while ((c = getopt(argc, argv, "n:B:s:x:a:mp:f:t:b:S:T:")) != -1) {
 		switch (c) {
 		case 'n':
 			q->recipe.name = optarg;
@@ -91,6 +92,9 @@ static int parse(struct request *q, int argc, char **argv)
 			break;
 		case 'a':
 			q->recipe.archive = optarg;
+			break;
+		case 'm':
+			q->recipe.machine = true;
 			break;
 		case 'p':
 			strv_add(&q->packages, optarg);
@@ -135,6 +139,8 @@ static int make(struct image_store *store, bool build, int argc, char **argv, st
 	if (r < 0)
 		return r;
 	printf("id %s\n", image.id);
+	if (image.machine)
+		printf("machine\n");
 	if (image.external)
 		printf("external %s\n", image.external);
 	for (size_t i = 0; i < image.n_layers; i++)
@@ -169,8 +175,8 @@ static int command(struct image_store *store, int argc, char **argv, struct err 
 		return bundle(store, argv[1], err);
 	if (strcmp(argv[0], "build") == 0 || strcmp(argv[0], "find") == 0)
 		return make(store, argv[0][0] == 'b', argc, argv, err);
-	if (strcmp(argv[0], "renew") == 0 && argc == 2)
-		return image_base_renew(store, argv[1], STDERR_FILENO, 0, err);
+	if (strcmp(argv[0], "renew") == 0 && (argc == 2 || argc == 3))
+		return image_base_renew(store, &(struct image_base){ argv[1], argc == 3 }, STDERR_FILENO, 0, err);
 	if (strcmp(argv[0], "collect") == 0) {
 		for (int i = 1; i < argc; i++)
 			strv_add(&keep, argv[i]);

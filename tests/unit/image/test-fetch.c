@@ -676,25 +676,46 @@ static void test_image_of_what_is_there(void **state)
 	assert_string_equal(is, id);
 }
 
+static const struct image_base bookworm = { .suite = "bookworm" }, machine = { "bookworm", true };
+
 static void test_base_is_taken_and_listed(void **state)
 {
 	struct fixture *f = *state;
 	_cleanup_shares_ struct shares shares = { 0 };
-	_cleanup_(freep) char *name = share_base_name("bookworm"), *id = NULL;
+	_cleanup_(freep) char *name = share_base_name(&bookworm), *id = NULL;
 	uint64_t size;
 
-	assert_int_equal(share_base_take(f->store, "bookworm", f->sha256, NULL), -ENOENT);
+	assert_int_equal(share_base_take(f->store, &bookworm, f->sha256, NULL), -ENOENT);
 	f->hosts[0] = good(f);
 	f->n = 1;
 	assert_int_equal(fetch_from(f, the_layer, NULL), 0);
-	assert_int_equal(share_base_take(f->store, "bookworm", f->sha256, NULL), 0);
-	assert_int_equal(share_base(f->store, "bookworm", &id, &size, NULL), 0);
+	assert_int_equal(share_base_take(f->store, &bookworm, f->sha256, NULL), 0);
+	assert_int_equal(share_base(f->store, &bookworm, &id, &size, NULL), 0);
 	assert_string_equal(id, f->sha256);
 	assert_int_equal(size, SIZE);
 	assert_int_equal(share_list(f->store, &shares, NULL), 0);
 	assert_int_equal(shares.n, 1);
 	assert_string_equal(shares.v[0].name, name);
 	assert_int_equal(shares.v[0].size, SIZE);
+}
+
+static void test_base_for_machines_is_another_one(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_shares_ struct shares shares = { 0 };
+	_cleanup_(freep) char *name = share_base_name(&machine), *id = NULL;
+	uint64_t size;
+
+	f->hosts[0] = good(f);
+	f->n = 1;
+	assert_int_equal(fetch_from(f, the_layer, NULL), 0);
+	assert_int_equal(share_base_take(f->store, &machine, f->sha256, NULL), 0);
+	assert_int_equal(share_base(f->store, &bookworm, &id, &size, NULL), -ENOENT);
+	assert_int_equal(share_base(f->store, &machine, &id, &size, NULL), 0);
+	assert_int_equal(share_list(f->store, &shares, NULL), 0);
+	assert_int_equal(shares.n, 1);
+	assert_string_equal(shares.v[0].name, name);
+	assert_non_null(strstr(name, "base-bookworm-machine-"));
 }
 
 static void test_collecting_keeps_a_young_part(void **state)
@@ -746,6 +767,7 @@ int main(void)
 		TEST(test_records_that_are_none),
 		TEST(test_image_of_what_is_there),
 		TEST(test_base_is_taken_and_listed),
+		TEST(test_base_for_machines_is_another_one),
 		TEST(test_collecting_keeps_a_young_part),
 	};
 

@@ -19,7 +19,9 @@
 #include "image/base.h"
 #include "image/digest.h"
 #include "image/image.h"
+#include "image/machine.h"
 #include "image/pack.h"
+#include "image/share.h"
 #include "image/store.h"
 #include "scratch.h"
 
@@ -208,6 +210,103 @@ static void two_bases_are_refused(void **state)
 
 	recipe.suite = "bookworm";
 	refused(f, &recipe, -EINVAL, "exactly one base");
+}
+
+static void a_machine_on_a_runtimes_image_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct image_recipe recipe = external_recipe(f);
+
+	recipe.machine = true;
+	refused(f, &recipe, -EOPNOTSUPP, "place its nodes on hosts that run containers");
+}
+
+static void a_machine_on_an_archive_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct image_recipe recipe = { .name = "web", .bundle = f->bundle, .archive = "files/start", .machine = true };
+
+	refused(f, &recipe, -EOPNOTSUPP, "files/start");
+}
+
+/* A base of one kind is there: `recipe` comes to an image on it alone. */
+static char *name_on_base(struct fixture *f, const struct image_base *base)
+{
+	struct image_recipe recipe = {
+		.name = "web", .bundle = f->bundle, .suite = base->suite, .machine = base->machine
+	};
+	char *name = NULL;
+
+	return share_image_name(f->store, &recipe, &name, NULL) < 0 ? NULL : name;
+}
+
+static void a_machine_has_a_base_and_images_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	static const struct image_base kinds[] = { { "bookworm", false }, { "bookworm", true } };
+	_cleanup_(freep) char *names[2] = { 0 }, *layer = NULL;
+	_cleanup_digest_ struct digest *digest = digest_new();
+
+	layer = digest_hex(digest);
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_(freep) char *path = xasprintf("store/layers/%s.tar", layer);
+
+		assert_null(name_on_base(f, &kinds[i]));
+		scratch_file(f->dir, path, "", 0600);
+		assert_int_equal(base_record(f->store, &kinds[i], layer, NULL), 0);
+		names[i] = name_on_base(f, &kinds[i]);
+		assert_non_null(names[i]);
+	}
+	assert_string_not_equal(names[0], names[1]);
+	free(names[1]);
+}
+
+static void names_of_bases_are_read_back(void **state)
+{
+	const struct image_base base = { "bookworm", true };
+	_cleanup_(freep) char *name = base_name(&base), *suite = NULL;
+	bool machine = false;
+
+	(void)state;
+	assert_true(base_of_name(name, &suite, &machine));
+	assert_string_equal(suite, "bookworm");
+	assert_true(machine);
+	assert_false(base_suite_valid("bookworm-machine"));
+	assert_false(base_of_name("bookworm-machine-vax", &suite, &machine));
+}
+
+static char *content_of(struct fixture *f, const char *path)
+{
+	_cleanup_(freep) char *full = xasprintf("%s/root/%s", f->dir, path);
+	struct buf text = { 0 };
+	char target[256];
+	ssize_t n = readlink(full, target, sizeof(target) - 1);
+
+	if (n >= 0)
+		return xasprintf("-> %.*s", (int)n, target);
+	assert_int_equal(fs_read(full, 65536, &text, NULL), 0);
+	return buf_take(&text);
+}
+
+static void a_machine_starts_what_it_needs_and_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(freep) char *root = fs_join(f->dir, "root"), *ssh = NULL, *timer = NULL, *sshd = NULL, *gone = NULL;
+
+	scratch_directory(f->dir, "root/etc/systemd/system/multi-user.target.wants", 0755);
+	scratch_directory(f->dir, "root/etc/systemd/system/timers.target.wants", 0755);
+	scratch_link(f->dir, "root/etc/systemd/system/multi-user.target.wants/nginx.service", "/lib/nginx.service");
+	scratch_file(f->dir, "root/etc/systemd/system/fstrim.timer", "[Timer]\n", 0644);
+	assert_int_equal(machine_settle(root, NULL), 0);
+	assert_int_equal(machine_settle(root, NULL), 0); /* it stands whatever is there */
+	ssh = content_of(f, "etc/systemd/system/multi-user.target.wants/ssh.service");
+	assert_string_equal(ssh, "-> /lib/systemd/system/ssh.service");
+	timer = content_of(f, "etc/systemd/system/fstrim.timer");
+	assert_string_equal(timer, "-> /dev/null");
+	sshd = content_of(f, "etc/ssh/sshd_config.d/zz-machine.conf");
+	assert_non_null(strstr(sshd, "PasswordAuthentication no\n"));
+	gone = fs_join(root, "etc/systemd/system/multi-user.target.wants/nginx.service");
+	assert_int_equal(access(gone, F_OK), -1);
 }
 
 static void what_was_not_built_is_not_found(void **state)
@@ -506,6 +605,11 @@ int main(void)
 		test(an_option_is_no_package),
 		test(removing_a_package_is_refused),
 		test(two_bases_are_refused),
+		test(a_machine_on_a_runtimes_image_is_refused),
+		test(a_machine_on_an_archive_is_refused),
+		test(a_machine_has_a_base_and_images_of_its_own),
+		test(names_of_bases_are_read_back),
+		test(a_machine_starts_what_it_needs_and_nothing_else),
 		test(what_was_not_built_is_not_found),
 		test(what_was_built_is_found),
 		test(another_recipe_is_another_image),

@@ -185,25 +185,49 @@ static void several_names_stay_one_file(void **state)
 static void what_one_machine_has_stays_out(void **state)
 {
 	(void)state;
-	assert_true(pack_leaves_out("etc/machine-id", false, false));
-	assert_true(pack_leaves_out("etc/ssh/ssh_host_rsa_key", false, false));
-	assert_true(pack_leaves_out("etc/ssl/private/ssl-cert-snakeoil.key", false, false));
-	assert_true(pack_leaves_out("var/lib/postgresql/15/main/PG_VERSION", false, false));
-	assert_true(pack_leaves_out("var/log/nginx/access.log", false, false));
-	assert_true(pack_leaves_out("tmp/x", true, false));
-	assert_true(pack_leaves_out("etc/apt/sources.list.d/x.sources", false, true));
+	assert_true(pack_leaves_out("etc/machine-id", false, PACK_LAYER));
+	assert_true(pack_leaves_out("etc/ssh/ssh_host_rsa_key", false, PACK_LAYER));
+	assert_true(pack_leaves_out("etc/ssl/private/ssl-cert-snakeoil.key", false, PACK_LAYER));
+	assert_true(pack_leaves_out("var/lib/postgresql/15/main/PG_VERSION", false, PACK_LAYER));
+	assert_true(pack_leaves_out("var/log/nginx/access.log", false, PACK_LAYER));
+	assert_true(pack_leaves_out("tmp/x", true, PACK_LAYER));
+	assert_true(pack_leaves_out("etc/apt/sources.list.d/x.sources", false, PACK_BASE));
+}
+
+static void what_packages_enable_stays_out_of_a_machine(void **state)
+{
+	static const char *const links[] = {
+		"etc/systemd/system/multi-user.target.wants/nginx.service",
+		"etc/systemd/system/timers.target.wants/logrotate.timer",
+		"etc/systemd/system/postgresql.service.wants/postgresql@15-main.service",
+		"lib/systemd/system/sysinit.target.wants/x.service",
+		"usr/lib/systemd/system/multi-user.target.wants/dbus.service",
+		"usr/lib/systemd/system-generators/postgresql-generator",
+		"etc/systemd/system/default.target",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		assert_true(pack_leaves_out(links[i], false, PACK_MACHINE_LAYER));
+		assert_false(pack_leaves_out(links[i], false, PACK_LAYER));
+		assert_false(pack_leaves_out(links[i], false, PACK_BASE));
+	}
+	assert_false(pack_leaves_out("etc/systemd/system/multi-user.target.wants", true, PACK_MACHINE_LAYER));
+	assert_false(pack_leaves_out("usr/lib/systemd/system/nginx.service", false, PACK_MACHINE_LAYER));
+	assert_false(pack_leaves_out("usr/lib/tmpfiles.d/php8.2-fpm.conf", false, PACK_MACHINE_LAYER));
+	assert_true(pack_leaves_out("etc/machine-id", false, PACK_MACHINE_LAYER));
 }
 
 static void what_an_image_needs_stays_in(void **state)
 {
 	(void)state;
-	assert_false(pack_leaves_out("var/log/nginx", true, false));
-	assert_false(pack_leaves_out("tmp", true, false));
-	assert_false(pack_leaves_out("etc/ssh/sshd_config", false, false));
-	assert_false(pack_leaves_out("usr/lib/postgresql/15/bin/postgres", false, false));
-	assert_false(pack_leaves_out("etc/apt/sources.list.d/x.sources", false, false));
-	assert_false(pack_leaves_out("etc/hosts.allow", false, false));
-	assert_false(pack_leaves_out("etc/hostnames/x", false, false));
+	assert_false(pack_leaves_out("var/log/nginx", true, PACK_LAYER));
+	assert_false(pack_leaves_out("tmp", true, PACK_LAYER));
+	assert_false(pack_leaves_out("etc/ssh/sshd_config", false, PACK_LAYER));
+	assert_false(pack_leaves_out("usr/lib/postgresql/15/bin/postgres", false, PACK_LAYER));
+	assert_false(pack_leaves_out("etc/apt/sources.list.d/x.sources", false, PACK_LAYER));
+	assert_false(pack_leaves_out("etc/hosts.allow", false, PACK_LAYER));
+	assert_false(pack_leaves_out("etc/hostnames/x", false, PACK_LAYER));
 }
 
 /* --- and back --- */
@@ -290,6 +314,7 @@ int main(void)
 		test(capabilities_of_files_travel),
 		test(several_names_stay_one_file),
 		test(what_one_machine_has_stays_out),
+		test(what_packages_enable_stays_out_of_a_machine),
 		test(what_an_image_needs_stays_in),
 		test(a_layer_comes_back_the_same),
 		test(a_link_in_a_layer_leads_nowhere_outside),
