@@ -85,5 +85,5 @@ check "a host is drained and removed" tepuy host remove "$victim"
 equal "the cluster has the others" "$(for i in h1 h2 h3 h4; do [ $i = "$victim" ] || echo $i; done | xargs)" "$(hosts_in_state alive)"
 check "the page is still there" wait_for 30 both_web_answer "$front"
 check "the same host is added again" tepuy host apply --package "$(deb later)"
-check "the cluster has all again" wait_for 30 has_all
+check "the cluster has all again" wait_for 90 has_all
 finish
