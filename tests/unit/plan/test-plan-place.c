@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* On which hosts plan_next puts nodes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "plan-kit.h"
+
+static void nodes_spread_over_the_hosts_that_match(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	add_host(&view, "srv2", "disk=ssd");
+	add_host(&view, "srv3", "disk=ssd");
+	strv_add(&add_component(service->spec, "web", "w1", 3)->place.labels, "disk=ssd");
+	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.1 srv2 prepare\nassign web/2.1 srv3 prepare\n"
+		     "assign web/3.1 srv3 prepare\n");
+}
+
+static void place_that_no_host_has_fails(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	strv_add(&add_component(service->spec, "web", "w1", 1)->place.labels, "disk=ssd");
+	plans(&view, "status failed 1 good 0 step 8\n");
+}
+
+/* Moving from containers to machines is an update like another one. */
+static void node_that_its_host_does_not_fit_is_made_elsewhere(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 2, 1);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 1)->place.runtime = xstrdup("xen");
+	add_host(&view, "xen1", NULL);
+	free(view.hosts[1].runtime);
+	view.hosts[1].runtime = xstrdup("xen");
+	view.hosts[1].machines = true;
+	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	plans(&view, "status preparing 2 good 1 step 8\nassign web/1.2 xen1 prepare\n");
+}
+
+static void node_with_data_stays_where_it_is(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+	struct plan_component *web = add_component(service->spec, "web", "w1", 1);
+
+	(void)state;
+	web->place.runtime = xstrdup("xen");
+	web->exclusive = true;
+	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	plans(&view, "");
+}
+
+/* Two machines of 512 MiB, which nobody asked for, do not fit where there are 900. */
+static void a_machine_needs_memory_though_nobody_says_how_much(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 2);
+	view.hosts[0].machines = true;
+	view.hosts[0].memory = UINT64_C(900) << 20;
+	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.1 srv1 prepare\n");
+}
+
+static void machines_publish_their_own_ports_only(void **state)
+{
+	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
+	_cleanup_plan_view_ struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+	struct plan_component *web = add_component(service->spec, "web", "w1", 1);
+
+	(void)state;
+	view.hosts[0].machines = true;
+	web->fixed_ports = true;
+	web->translated = xstrdup("http");
+	web->translated_port = 80;
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	assert_int_equal(actions.txns[0].actions[0].status.phase, PLAN_GAVE_UP);
+	assert_non_null(strstr(actions.txns[0].actions[0].status.reason, "its port http cannot be published under "
+									 "another number than 80"));
+}
+
+static void machines_of_one_host_have_no_ports_in_common(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 2)->fixed_ports = true;
+	view.hosts[0].machines = true;
+	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.1 srv1 prepare\nassign web/2.1 srv1 prepare\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nodes_spread_over_the_hosts_that_match),
+		cmocka_unit_test(place_that_no_host_has_fails),
+		cmocka_unit_test(node_that_its_host_does_not_fit_is_made_elsewhere),
+		cmocka_unit_test(node_with_data_stays_where_it_is),
+		cmocka_unit_test(a_machine_needs_memory_though_nobody_says_how_much),
+		cmocka_unit_test(machines_publish_their_own_ports_only),
+		cmocka_unit_test(machines_of_one_host_have_no_ports_in_common),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
