@@ -11,6 +11,7 @@
 
 #include "agent/api-call.h"
 #include "agent/instance-id.h"
+#include "agent/usage.h"
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "base/relay.h"
@@ -334,7 +335,20 @@ static int post_exec(struct api_call *call, struct err *err)
 	return 0;
 }
 
+/* --- usage --- */
+
+static int get_usage(struct api_call *call, struct err *err)
+{
+	json_t *rows, *silent;
+	int r = usage_everywhere(call->env, &rows, &silent, err);
+
+	if (r == 0)
+		call->answer = json_pack("{so so}", "nodes", rows, "silent", silent);
+	return r;
+}
+
 const struct api_route api_node_routes[] = {
+	{ "GET", "/v1/usage", get_usage },
 	{ "GET", "/v1/logs/*", get_logs },
 	{ "POST", "/v1/exec/*", post_exec, .json = true },
 	{ 0 },

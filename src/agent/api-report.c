@@ -209,6 +209,8 @@ static json_t *node_json(const struct sources *sources, const struct consul_kv *
 	_cleanup_(freep) char *state_key = xasprintf("tepuy/host/%s/state/%s", host, id->text);
 	_cleanup_json_ json_t *assignment = json_loadb(kv->value, kv->len, 0, NULL);
 	_cleanup_json_ json_t *state = key_json(&sources->hosts, state_key, NULL);
+	_cleanup_(freep) char *info_key = xasprintf("tepuy/host/%s/info", host);
+	_cleanup_json_ json_t *info = key_json(&sources->hosts, info_key, NULL);
 	const struct consul_service *entry = in_catalog(sources, host, id);
 	const json_t *body = json_object_get(assignment, "body");
 	json_t *node = json_pack("{ss sI ss ss ss so so sb}", "node", id->node, "gen", (json_int_t)id->gen, "host",
@@ -230,6 +232,8 @@ static json_t *node_json(const struct sources *sources, const struct consul_kv *
 	if (!json_object_get(node, "state"))
 		json_object_set_new(node, "state", json_string("none"));
 	json_object_set(node, "recipe", json_object_get(body, "recipe"));
+	if (json_object_get(info, "runtime"))
+		json_object_set(node, "runtime", json_object_get(info, "runtime"));
 	return node;
 }
 

@@ -3,7 +3,9 @@
 
 #include "agent/peer-server.h"
 #include "agent/peers.h"
+#include "agent/usage.h"
 #include "base/log.h"
+#include "model/canonical.h"
 
 #define AGAIN_USEC (10 * 1000000ULL)
 
@@ -19,12 +21,21 @@ static int on_again(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
+static char *tell_usage(void *data)
+{
+	struct agent *agent = data;
+	_cleanup_json_ json_t *rows = NULL;
+
+	return usage_here(&agent->env, &rows, NULL) < 0 ? NULL : json_canonical(rows);
+}
+
 static void try_to_listen(struct agent *agent)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 
 	if (peer_server_start(agent->env.store, agent->env.address, agent->peer_port, agent->tls_dir,
 			      &agent->peer_server, &err) == 0) {
+		peer_server_set_usage(agent->peer_server, tell_usage, agent);
 		log_info("Other hosts are served on %s port %u.", agent->env.address,
 			 peer_server_port(agent->peer_server));
 		return;

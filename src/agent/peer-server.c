@@ -29,6 +29,8 @@ struct peer_server {
 	struct MHD_Daemon *daemon;
 	pthread_mutex_t packing; /* of one bundle at a time: it is done in memory */
 	unsigned port;
+	char *(*_Atomic usage)(void *data);
+	void *usage_data;
 };
 
 static const struct {
@@ -137,6 +139,25 @@ static enum MHD_Result answer_thing(struct peer_server *server, struct MHD_Conne
 	return give(connection, fd, &part, range == HTTP_RANGE_WHOLE);
 }
 
+static enum MHD_Result answer_usage(struct peer_server *server, struct MHD_Connection *connection, const char *method)
+{
+	char *(*usage)(void *data) = server->usage;
+	struct MHD_Response *response;
+	enum MHD_Result result;
+	char *text;
+
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+		return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET\n");
+	text = usage ? usage(server->usage_data) : NULL;
+	if (!text)
+		return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "it cannot be said now\n");
+	response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	result = MHD_queue_response(connection, MHD_HTTP_OK, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
 static enum MHD_Result answer(struct peer_server *server, struct MHD_Connection *connection, const char *path,
 			      const char *method)
 {
@@ -152,6 +173,8 @@ static enum MHD_Result answer(struct peer_server *server, struct MHD_Connection 
 			return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET or HEAD\n");
 		return answer_thing(server, connection, i, path + strlen(things[i].prefix), method);
 	}
+	if (!strcmp(path, "/v1/usage"))
+		return answer_usage(server, connection, method);
 	return refuse(connection, MHD_HTTP_NOT_FOUND, "no such path\n");
 }
 
@@ -296,6 +319,12 @@ void peer_server_stop(struct peer_server *server)
 	peer_tls_free(server->tls);
 	pthread_mutex_destroy(&server->packing);
 	free(server);
+}
+
+void peer_server_set_usage(struct peer_server *server, char *(*fn)(void *data), void *data)
+{
+	server->usage_data = data;
+	server->usage = fn;
 }
 
 unsigned peer_server_port(const struct peer_server *server)

@@ -2,7 +2,7 @@
 /*
  * What this host gives the others of its store, over HTTPS: layers, bundles, lists of layers (docs/api.md, "Between
  * hosts"). Whoever asks must show a certificate of the cluster's authority. It has threads of its own, a bounded
- * number, and reads nothing but the store.
+ * number, and reads nothing but the store and what nodes use.
  */
 #ifndef TEPUY_AGENT_PEER_SERVER_H
 #define TEPUY_AGENT_PEER_SERVER_H
@@ -19,6 +19,9 @@ struct peer_server;
  */
 int peer_server_start(struct image_store *store, const char *address, unsigned port, const char *tls_dir,
 		      struct peer_server **ret, struct err *err);
+/* What `GET /v1/usage` is answered with: the JSON that `fn` gives, owned by the caller; NULL: it cannot be said. `fn`
+ * is called from any thread. */
+void peer_server_set_usage(struct peer_server *server, char *(*fn)(void *data), void *data);
 /* Transfers that run are cut off: whoever asked goes on elsewhere. NULL is fine. */
 void peer_server_stop(struct peer_server *server);
 unsigned peer_server_port(const struct peer_server *server);

@@ -107,6 +107,11 @@ void peers_free(struct peers *peers)
 	free(peers);
 }
 
+const struct http_tls *peers_tls(const struct peers *peers)
+{
+	return &peers->tls;
+}
+
 /* One call of this process at a time for a name; the others then find it in the store. */
 static void claim(struct peers *peers, const char *name)
 {

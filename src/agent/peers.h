@@ -18,6 +18,9 @@ struct peers *peers_new(struct consul *consul, struct image_store *store, const 
 void peers_stop(struct peers *peers);
 void peers_free(struct peers *peers); /* after the last call has returned; NULL is fine */
 
+/* With which other hosts are spoken to. Borrowed. */
+const struct http_tls *peers_tls(const struct peers *peers);
+
 /* Fetches a bundle that the store lacks. -ENOENT: no host says that it has it; else as image/fetch.h. */
 int peers_bundle(struct peers *peers, const char *sha256, struct err *err);
 /*

@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/table.h"
 #include "cli/target.h"
+#include "cli/usage.h"
 #include "cli/view.h"
 
 /* All nodes of all services (of one, if named) in one array, each with its service. */
@@ -36,8 +37,9 @@ static json_t *collect(const json_t *answer, const struct target *target)
 
 static void show(struct cli *cli, const json_t *nodes)
 {
-	_cleanup_(table_freep) struct table *table = table_new(_("NODE"), _("RECIPE"), _("REVISION"), _("HOST"),
-							       _("STATE"), _("HEALTH"), _("FOR"), _("PORTS"), NULL);
+	_cleanup_(table_freep) struct table *table =
+	    table_new(_("NODE"), _("RECIPE"), _("REVISION"), _("HOST"), _("RUNTIME"), _("STATE"), _("HEALTH"), _("FOR"),
+		      _("MEMORY"), _("CPU"), _("PORTS"), NULL);
 	_cleanup_buf_ struct buf buf = { 0 };
 	const json_t *node;
 	size_t i;
@@ -45,15 +47,19 @@ static void show(struct cli *cli, const json_t *nodes)
 	json_array_foreach(nodes, i, node)
 	{
 		_cleanup_(freep) char *since = output_since(json_number(node, "since")), *ports = node_ports(node);
+		_cleanup_(freep) char *memory = usage_memory(node), *cpu = usage_cpu(node);
 		const char *health = json_text(node, "health");
 
 		table_addf(table, PLAIN, "%s/%s", json_text(node, "service"), json_text(node, "node"));
 		table_add(table, PLAIN, json_text(node, "recipe"));
 		table_addf(table, PLAIN, "%lld", (long long)json_number(node, "gen"));
 		table_add(table, PLAIN, json_text(node, "host"));
+		table_add(table, PLAIN, json_text(node, "runtime"));
 		table_add(table, node_has_failed(node) ? RED : PLAIN, json_text(node, "state"));
 		table_add(table, health_colour(health), health);
 		table_add(table, PLAIN, since);
+		table_add(table, PLAIN, memory);
+		table_add(table, PLAIN, cpu);
 		table_add(table, PLAIN, ports);
 	}
 	table_render(table, cli->colour, 0, &buf);
@@ -70,6 +76,7 @@ static int run(struct cli *cli, const struct arguments *args)
 		return cli_usage(cli, "%s", err_text(&err));
 	if (api_get(cli->api, "/v1/services", &answer, &err) < 0)
 		return cli_failed(cli, &err);
+	usage_add(cli->api, answer);
 	nodes = collect(answer, &target);
 	if (arguments_has(args, "json")) {
 		wrapped = json_pack("{s:O}", "nodes", nodes);

@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/target.h"
+#include "cli/usage.h"
 #include "cli/view.h"
 
 struct watcher {
@@ -102,6 +103,7 @@ static int run(struct cli *cli, const struct arguments *args)
 		return watch(cli, args);
 	if (fetch(cli, target.service, &answer, &err) < 0)
 		return cli_failed(cli, &err);
+	usage_add(cli->api, answer);
 	if (arguments_has(args, "json"))
 		output_json(cli->out, answer);
 	else

@@ -5,6 +5,7 @@
 
 #include "base/i18n.h"
 #include "base/text.h"
+#include "cli/usage.h"
 
 struct word {
 	const char *name, *text;
@@ -138,10 +139,31 @@ void view_lines(const char *text, size_t indent, struct buf *to)
 			buf_printf(to, "%*s%s\n", (int)indent, "", line);
 }
 
+/* Somebody asked what nodes use, and some said. */
+static bool tells_usage(const json_t *nodes)
+{
+	const json_t *node;
+	size_t i;
+
+	json_array_foreach(nodes, i, node) if (json_object_get(node, "memory")) return true;
+	return false;
+}
+
+static void add_usage(struct table *table, const json_t *node)
+{
+	_cleanup_(freep) char *memory = usage_memory(node), *cpu = usage_cpu(node);
+
+	table_add(table, PLAIN, memory);
+	table_add(table, PLAIN, cpu);
+}
+
 static void add_nodes(const json_t *nodes, bool colour, struct buf *to)
 {
+	bool used = tells_usage(nodes);
 	_cleanup_(table_freep) struct table *table =
-	    table_new(_("NODE"), _("HOST"), _("STATE"), _("HEALTH"), _("FOR"), _("PORTS"), _("WHY"), NULL);
+	    used ? table_new(_("NODE"), _("HOST"), _("STATE"), _("HEALTH"), _("FOR"), _("MEMORY"), _("CPU"), _("PORTS"),
+			     _("WHY"), NULL)
+		 : table_new(_("NODE"), _("HOST"), _("STATE"), _("HEALTH"), _("FOR"), _("PORTS"), _("WHY"), NULL);
 	const json_t *node;
 	size_t i;
 
@@ -155,6 +177,8 @@ static void add_nodes(const json_t *nodes, bool colour, struct buf *to)
 		table_add(table, node_has_failed(node) ? RED : PLAIN, state);
 		table_add(table, health_colour(health), health);
 		table_add(table, PLAIN, since);
+		if (used)
+			add_usage(table, node);
 		table_add(table, PLAIN, ports);
 		table_add(table, PLAIN, json_text(node, "why"));
 	}

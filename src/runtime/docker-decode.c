@@ -197,6 +197,15 @@ static void take_state(const json_t *state, struct runtime_node *node)
 	node->started_ms = time_ms(docker_text(state, "StartedAt"));
 }
 
+static void take_limits(const json_t *config, struct docker_container *container)
+{
+	json_int_t memory = json_integer_value(json_object_get(config, "Memory"));
+	json_int_t nano = json_integer_value(json_object_get(config, "NanoCpus"));
+
+	container->memory = memory > 0 ? (uint64_t)memory : 0;
+	container->cpus = nano > 0 ? (unsigned)((nano + 999999999) / 1000000000) : 0;
+}
+
 static bool has_restart_policy(const json_t *host_config)
 {
 	const char *name = docker_text(json_object_get(host_config, "RestartPolicy"), "Name");
@@ -235,6 +244,7 @@ int docker_decode_container(const char *json, size_t len, struct docker_containe
 	}
 	container.ours = runtime_node_label(node, RUNTIME_LABEL_INSTANCE) != NULL;
 	container.restarts = has_restart_policy(json_object_get(root, "HostConfig"));
+	take_limits(json_object_get(root, "HostConfig"), &container);
 	container.tty = json_is_true(json_object_get(config, "Tty"));
 	*ret = container;
 	container = (struct docker_container){ 0 };

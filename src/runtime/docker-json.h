@@ -23,12 +23,16 @@ struct docker_container {
 	bool ours;     /* has RUNTIME_LABEL_INSTANCE */
 	bool restarts; /* has a restart policy */
 	bool tty;
+	uint64_t memory; /* its limit in bytes, 0: none */
+	unsigned cpus;   /* that it may use at once, begun ones count; 0: all */
 };
 
 #define _cleanup_container_ _cleanup_(docker_container_release)
 
 void docker_container_release(struct docker_container *container);
 int docker_decode_container(const char *json, size_t len, struct docker_container *ret, struct err *err);
+/* GET /containers/<id>/stats, without limits. */
+int docker_decode_usage(const char *json, size_t len, struct runtime_usage *ret, struct err *err);
 int docker_decode_list(const char *json, size_t len, struct runtime_node **ret, size_t *ret_n, struct err *err);
 /* {"Id": …}; the caller owns it. */
 int docker_decode_id(const char *json, size_t len, char **ret, struct err *err);

@@ -238,6 +238,7 @@ static const struct runtime_ops docker_ops = {
 	.put = docker_put,
 	.logs = docker_logs,
 	.watch = docker_watch,
+	.usage = docker_usage,
 	.dial = docker_dial,
 	.free = docker_free,
 };

@@ -98,6 +98,7 @@ int docker_put(struct runtime *rt, const char *id, const struct runtime_file *fi
 int docker_logs(struct runtime *rt, const char *id, int tail, bool follow, bool timestamps, int stop_fd,
 		runtime_log_fn fn, void *data, struct err *err);
 int docker_watch(struct runtime *rt, int stop_fd, runtime_event_fn fn, void *data, struct err *err);
+int docker_usage(struct runtime *rt, const char *id, struct runtime_usage *ret, struct err *err);
 int docker_dial(struct runtime *rt, const char *id, const char *path, int *ret_fd, struct err *err);
 
 #endif

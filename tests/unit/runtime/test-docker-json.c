@@ -335,9 +335,30 @@ static void errors_are_told_apart(void **state)
 	}
 }
 
+static void usage_is_read_from_both_kinds_of_cgroups(void **state)
+{
+	static const char v1[] = "{\"memory_stats\":{\"usage\":5000,\"stats\":{\"total_inactive_file\":2000}},"
+				 "\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":3500000000}}}",
+			  v2[] = "{\"memory_stats\":{\"usage\":5000,\"stats\":{\"inactive_file\":1000}}}",
+			  odd[] = "{\"memory_stats\":{\"usage\":-1,\"stats\":[]},\"cpu_stats\":null}";
+	struct runtime_usage usage = { 0 };
+
+	(void)state;
+	assert_int_equal(docker_decode_usage(v1, strlen(v1), &usage, NULL), 0);
+	assert_int_equal(usage.memory, 3000);
+	assert_int_equal(usage.cpu_ms, 3500);
+	assert_int_equal(docker_decode_usage(v2, strlen(v2), &usage, NULL), 0);
+	assert_int_equal(usage.memory, 4000);
+	assert_int_equal(usage.cpu_ms, 0);
+	assert_int_equal(docker_decode_usage(odd, strlen(odd), &usage, NULL), 0);
+	assert_int_equal(usage.memory, 0);
+	assert_int_equal(docker_decode_usage("[]", 2, &usage, NULL), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(usage_is_read_from_both_kinds_of_cgroups),
 		cmocka_unit_test(create_says_all_of_a_spec),
 		cmocka_unit_test(create_leaves_out_what_is_not_asked),
 		cmocka_unit_test(text_that_is_not_utf8_does_no_harm),
