@@ -12,6 +12,7 @@
 #include "agent/node-trial.h"
 #include "agent/peer-run.h"
 #include "agent/proxy.h"
+#include "agent/strays.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -92,6 +93,7 @@ struct look {
 	uint64_t number;
 	struct runtime_node *nodes;
 	size_t n;
+	struct strv strays;
 	int r;
 	struct err err;
 };
@@ -102,6 +104,8 @@ static void look(void *data)
 	struct runtime *rt = job->agent->env.runtime;
 
 	job->r = rt->ops->list(rt, &job->nodes, &job->n, &job->err);
+	if (job->r == 0 && rt->ops->strays)
+		rt->ops->strays(rt, &job->strays, NULL);
 }
 
 static const struct runtime_node *node_of(const struct look *job, const struct instance *instance)
@@ -156,6 +160,7 @@ static void looked(struct look *job)
 	struct agent *agent = job->agent;
 
 	agent->runtime_listed = true;
+	strays_found(agent, &job->strays);
 	for (size_t i = 0; i < job->n; i++) {
 		const char *label = runtime_node_label(&job->nodes[i], RUNTIME_LABEL_INSTANCE);
 
@@ -190,6 +195,7 @@ static int on_look_again(sd_event_source *source, uint64_t usec, void *data)
 static void look_free(struct look *job)
 {
 	runtime_nodes_free(job->nodes, job->n);
+	strv_release(&job->strays);
 	err_release(&job->err);
 	free(job);
 }

@@ -43,6 +43,8 @@ struct agent {
 	unsigned peer_port;
 	bool peer_trouble_told;
 	sd_event_source *peer_timer;
+	struct strv strays; /* as the last look at the runtime found them */
+	int64_t started_ms; /* monotonic */
 	bool guests_changed, guests_looking, guests_known; /* guests-keep.h */
 	sd_event_source *guests_timer;
 	sd_event_source *retry_timer, *look_timer, *catalog_timer, *rest_timer;

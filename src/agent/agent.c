@@ -26,6 +26,7 @@
 #include "agent/runtime-watch.h"
 #include "agent/schema-gate.h"
 #include "agent/token.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "base/log.h"
@@ -252,6 +253,7 @@ static int prepare(struct program *program, const struct agent_options *options,
 	env->state_dir = program->state_dir;
 	env->guests = guests_new(env);
 	guests_changed(&program->agent);
+	program->agent.started_ms = clock_monotonic_ms();
 	if (options->tls_dir)
 		env->peers = peers_new(env->consul, env->store, env->host, options->tls_dir);
 	return 0;
@@ -434,6 +436,7 @@ static void release(struct program *program)
 	links_free(agent->links);
 	kv_level_free(agent->kv);
 	free(agent->info);
+	strv_release(&agent->strays);
 	http_loop_free(agent->loop);
 	sd_event_source_disable_unref(agent->retry_timer);
 	sd_event_source_disable_unref(agent->look_timer);

@@ -160,6 +160,18 @@ class Reports(Case):
         self.assertRegex(lines[2], r"web/1\.3  srv1  running  passing  -    http 192\.0\.2\.11:32768  -")
         self.assertIn("no such package", lines[3])
 
+    def test_what_nodes_use(self):
+        self.services(service(nodes=[node("web/1"), node("web/2")]))
+        self.agent.on("GET", "/v1/usage", Reply(200, {"silent": ["srv2"], "nodes": [
+            {"instance": "portal/web/1.3", "host": "srv1", "memory": 35651584, "memory_max": 536870912, "cpu_ms": 83500,
+             "cpus": 1},
+            {"instance": "portal/web/2.3", "host": "another", "memory": 1, "memory_max": 0, "cpu_ms": 0, "cpus": 0}]}))
+        self.assertRegex(self.tepuy("ps", status=0).stdout, r"portal/web/1 .* 34M/512M  1m 23s ")
+        self.assertRegex(self.tepuy("status", status=0).stdout, r"web/1\.3 .* 34M/512M  1m 23s ")
+        first, second = json.loads(self.tepuy("ps", "--json", status=0).stdout)["nodes"]
+        self.assertEqual((first["memory"], first["cpus"]), (35651584, 1))
+        self.assertNotIn("memory", second)
+
     def test_status_of_nothing(self):
         self.services()
         self.assertIn("There is no service yet", self.tepuy("status", status=0).stdout)
