@@ -101,7 +101,8 @@ static void settle(struct plan_view *view, const struct plan_actions *actions)
 						      .state = PLAN_RUNNING,
 						      .answers_ms = 1,
 						      .health = PLAN_PASSING,
-						      .health_ms = 100000 };
+						      .health_ms = 100000,
+						      .told_ms = 100000 };
 		}
 	}
 }
@@ -179,7 +180,7 @@ int main(int argc, char **argv)
 	unsigned hosts = argc > 1 ? (unsigned)atoi(argv[1]) : 1000,
 		 services = argc > 2 ? (unsigned)atoi(argv[2]) : 1000;
 	unsigned nodes = argc > 3 ? (unsigned)atoi(argv[3]) : 10;
-	_cleanup_plan_view_ struct plan_view view = { .now_ms = 1000000 };
+	_cleanup_plan_view_ struct plan_view view = { .now_ms = 1000000, .looking_ms = 1000000 };
 	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
 	struct plan_service *one;
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/links-hold.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "model/canonical.h"
@@ -13,8 +14,8 @@
 
 struct known {
 	struct known *next;
-	char *name; /* "host" or "host portal-web-1.5" */
-	bool well;
+	char *name; /* "host", "host portal-web-1.5", "told host portal-web-1.5", "phase portal" */
+	int64_t value;
 	int64_t since_ms; /* monotonic */
 	uint64_t look;    /* the last that it was seen in */
 };
@@ -24,6 +25,7 @@ enum { BUCKETS = 4096 };
 struct health_memory {
 	struct known *buckets[BUCKETS];
 	uint64_t look;
+	int64_t first_ms; /* when the first look was, monotonic */
 };
 
 static void known_free(struct known *known)
@@ -57,7 +59,7 @@ static unsigned hash(const char *name)
 }
 
 /* How long it has been as it is now. */
-static int64_t remember(struct health_memory *memory, const char *name, bool well, int64_t now_ms)
+static int64_t remember(struct health_memory *memory, const char *name, int64_t value, int64_t now_ms)
 {
 	struct known **at = &memory->buckets[hash(name)];
 
@@ -65,11 +67,11 @@ static int64_t remember(struct health_memory *memory, const char *name, bool wel
 		at = &(*at)->next;
 	if (!*at) {
 		*at = xcalloc(1, sizeof(**at));
-		**at = (struct known){ .name = xstrdup(name), .well = well, .since_ms = now_ms };
+		**at = (struct known){ .name = xstrdup(name), .value = value, .since_ms = now_ms };
 	}
 	(*at)->look = memory->look;
-	if ((*at)->well != well) {
-		(*at)->well = well;
+	if ((*at)->value != value) {
+		(*at)->value = value;
 		(*at)->since_ms = now_ms;
 	}
 	return now_ms - (*at)->since_ms;
@@ -408,6 +410,7 @@ static void read_state(const struct leader_sources *from, struct plan_instance *
 struct health_row {
 	char *name; /* "host portal-web-1.5", or "host" */
 	enum plan_health health;
+	bool unrun;
 };
 
 struct health_table {
@@ -444,6 +447,7 @@ static void health_table(const struct consul_checks *checks, struct health_table
 			continue;
 		ret->rows = grow_array(ret->rows, ret->n, &ret->cap, sizeof(*ret->rows));
 		ret->rows[ret->n].health = health_of(check);
+		ret->rows[ret->n].unrun = links_check_unrun(check);
 		ret->rows[ret->n++].name =
 		    check->service_id ? xasprintf("%s %s", check->node, check->service_id) : xstrdup(check->node);
 	}
@@ -458,18 +462,23 @@ static void health_table_release(struct health_table *table)
 	free(table->rows);
 }
 
+/* The worst of its checks. That one has not run since Consul's agent was started tells nothing: neither well nor ill.
+ */
 static enum plan_health look_up(const struct health_table *table, const char *name)
 {
 	struct health_row key = { .name = (char *)name }, *row;
 	enum plan_health worst = PLAN_UNKNOWN;
+	bool unrun = false;
 
 	row = table->n ? bsearch(&key, table->rows, table->n, sizeof(key), by_name) : NULL;
 	while (row && row > table->rows && !strcmp(row[-1].name, name))
 		row--;
 	for (; row && row < table->rows + table->n && !strcmp(row->name, name); row++)
-		if (row->health > worst)
+		if (row->unrun)
+			unrun = true;
+		else if (row->health > worst)
 			worst = row->health; /* unknown < passing < warning < critical < maintenance */
-	return worst;
+	return unrun && worst < PLAN_CRITICAL ? PLAN_UNKNOWN : worst;
 }
 
 static bool host_alive(const struct plan_view *view, const char *host)
@@ -501,7 +510,17 @@ static void count_leaving(const struct leader_sources *from, struct plan_view *v
 
 static void read_health(const struct leader_sources *from, const struct health_table *table, struct plan_view *view)
 {
-	from->memory->look++;
+	if (!from->memory->look++)
+		from->memory->first_ms = from->monotonic_ms;
+	view->looking_ms = from->monotonic_ms - from->memory->first_ms;
+	for (size_t i = 0; i < view->n_services; i++) {
+		struct plan_service *service = &view->services[i];
+		_cleanup_(freep) char *name = xasprintf("phase %s", service->name);
+
+		service->phase_ms =
+		    remember(from->memory, name, service->status.since_ms * 16 + (int64_t)service->status.phase,
+			     from->monotonic_ms);
+	}
 	for (size_t i = 0; i < view->n_hosts; i++) {
 		struct plan_host *host = &view->hosts[i];
 		int64_t so_ms;
@@ -514,14 +533,16 @@ static void read_health(const struct leader_sources *from, const struct health_t
 	}
 	for (size_t i = 0; i < view->n_instances; i++) {
 		struct plan_instance *instance = &view->instances[i];
-		_cleanup_(freep) char *name =
-		    xasprintf("%s %s-%s-%u.%llu", instance->host, instance->service, instance->component, instance->n,
-			      (unsigned long long)instance->gen);
+		_cleanup_(freep) char *told =
+		    xasprintf("told %s %s-%s-%u.%llu", instance->host, instance->service, instance->component,
+			      instance->n, (unsigned long long)instance->gen);
+		const char *name = told + strlen("told ");
 		bool well;
 
 		instance->health = look_up(table, name);
 		well = instance->health == PLAN_PASSING || instance->health == PLAN_WARNING;
 		instance->health_ms = remember(from->memory, name, well, from->monotonic_ms);
+		instance->told_ms = remember(from->memory, told, instance->since_ms, from->monotonic_ms);
 	}
 	forget_unseen(from->memory);
 }

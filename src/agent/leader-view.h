@@ -8,7 +8,10 @@
 #include "consul/consul-types.h"
 #include "plan/plan.h"
 
-/* Since when each instance and host has been well or not, by the monotonic clock: the catalog does not say. */
+/*
+ * Since when each instance and host has been well or not, each assignment and phase as it is, by the monotonic clock:
+ * Consul does not say. It begins with the first look; who could not look for a while begins a new one.
+ */
 struct health_memory;
 
 struct health_memory *health_memory_new(void);

@@ -33,6 +33,7 @@ struct leader {
 	struct spec_cache *specs;
 	struct fetch *fetches;
 	bool applying, again;
+	bool away;    /* a watch failed since the last plan: what was seen before says nothing of the time between */
 	bool hunting; /* a job takes ghosts out of the catalog */
 	int64_t hunted_ms;
 	uint64_t see_services, see_hosts; /* what the watches must show before the next plan */
@@ -217,6 +218,20 @@ static int64_t hunt_ghosts(struct leader *leader, const struct leader_sources *f
 
 /* --- planning --- */
 
+static bool watches_fresh(const struct leader *leader)
+{
+	return consul_watch_fresh(leader->services_watch) && consul_watch_fresh(leader->hosts_watch) &&
+	       consul_watch_fresh(leader->checks_watch);
+}
+
+/* All that is measured begins now: nobody saw the time before, or Consul was away in it. */
+static void begin_to_look(struct leader *leader)
+{
+	health_memory_free(leader->memory);
+	leader->memory = health_memory_new();
+	leader->away = false;
+}
+
 static void plan(struct leader *leader)
 {
 	_cleanup_plan_view_ struct plan_view view = { 0 };
@@ -228,7 +243,6 @@ static void plan(struct leader *leader)
 		.hosts = &leader->hosts,
 		.services = &leader->services,
 		.checks = &leader->checks,
-		.memory = leader->memory,
 		.specs = leader->specs,
 		.now_ms = clock_realtime_ms(),
 		.monotonic_ms = clock_monotonic_ms(),
@@ -236,12 +250,14 @@ static void plan(struct leader *leader)
 
 	if (leader->applying || !ready(leader))
 		return;
+	if (leader->away && watches_fresh(leader))
+		begin_to_look(leader);
+	from.memory = leader->memory;
 	leader_view(&from, &view, &missing);
 	for (size_t i = 0; i < missing.n; i++)
 		fetch_spec(leader, missing.v[i]);
 	view.reschedule_ms = leader->agent->reschedule_ms;
-	view.consul_unwell = !consul_watch_fresh(leader->services_watch) || !consul_watch_fresh(leader->hosts_watch) ||
-			     !consul_watch_fresh(leader->checks_watch);
+	view.consul_unwell = !watches_fresh(leader);
 	if (!missing.n) /* what is fetched now is of no service of the view yet */
 		spec_cache_trim(leader->specs, &view);
 	if (plan_next(&view, &actions, &err) < 0) {
@@ -303,6 +319,7 @@ static void on_checks(void *data, const json_t *value, uint64_t index, const str
 	struct consul_checks checks = { 0 };
 
 	(void)index;
+	leader->away |= err != NULL;
 	if (err || consul_decode_checks(value, &checks, NULL) < 0)
 		return;
 	consul_checks_release(&leader->checks);
@@ -315,6 +332,7 @@ static void on_hosts(void *data, const json_t *value, uint64_t index, const stru
 {
 	struct leader *leader = data;
 
+	leader->away |= err != NULL;
 	if (err || !take_kvs(&leader->hosts, value, index))
 		return;
 	leader->have_hosts = true;
@@ -333,6 +351,7 @@ static void on_services(void *data, const json_t *value, uint64_t index, const s
 {
 	struct leader *leader = data;
 
+	leader->away |= err != NULL;
 	if (err || !take_kvs(&leader->services, value, index))
 		return;
 	leader->have_services = true;
@@ -400,8 +419,7 @@ static void on_lock(void *data, bool held, const struct err *err)
 	/* What was seen as the leader of earlier says nothing of the time between, nor of a Consul that lost its data.
 	 */
 	leader->see_services = leader->see_hosts = 0;
-	health_memory_free(leader->memory);
-	leader->memory = health_memory_new();
+	begin_to_look(leader);
 	watch(leader, "/v1/kv/tepuy/service/?recurse&consistent", on_services, &leader->services_watch);
 	watch(leader, "/v1/health/state/any?consistent", on_checks, &leader->checks_watch);
 }

@@ -77,15 +77,16 @@ static bool has_ended(const struct consul_service *service)
  * Consul keeps a check over its restart, but not what came of it: it is critical, without a word, until it has run. One
  * that fails always says why; but of a TTL check the words are its reporter's, who may have none.
  */
-static bool is_unrun(const struct consul_check *check)
+bool links_check_unrun(const struct consul_check *check)
 {
-	return is_silent(check) && check->type && *check->type && strcmp(check->type, "ttl") != 0;
+	return check->status == CONSUL_CRITICAL && is_silent(check) && check->type && *check->type &&
+	       strcmp(check->type, "ttl") != 0;
 }
 
 static bool only_unrun(const struct consul_service *service)
 {
 	for (size_t i = 0; i < service->checks.n; i++)
-		if (service->checks.v[i].status == CONSUL_CRITICAL && !is_unrun(&service->checks.v[i]))
+		if (service->checks.v[i].status == CONSUL_CRITICAL && !links_check_unrun(&service->checks.v[i]))
 			return false;
 	return true;
 }

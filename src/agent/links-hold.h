@@ -43,6 +43,9 @@ void holds_release(struct holds *holds);
 int64_t links_hold(struct holds *holds, const struct consul_services *before, struct consul_services *now,
 		   int64_t returned_ms, int64_t now_ms);
 
+/* Is it critical only because it has not run since its Consul agent was started? */
+bool links_check_unrun(const struct consul_check *check);
+
 /* The check of a host's own life, or NULL. */
 struct consul_check *links_serf_health(const struct consul_service *service);
 

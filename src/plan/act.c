@@ -194,14 +194,6 @@ bool act_checks(struct work *work, const struct plan_component *want, struct uni
 	return true;
 }
 
-bool act_restamp(struct work *work, struct unit *unit)
-{
-	if (!room_for(work, unit, 1))
-		return false;
-	add_desire(work, unit)->since_ms = work->now_ms;
-	return true;
-}
-
 bool act_unassign(struct work *work, struct unit *unit)
 {
 	_cleanup_strv_ struct strv hosts = ack_hosts(work, unit);

@@ -52,7 +52,7 @@ bool unit_drained(struct work *work, struct group *group, const struct unit *uni
 		return false;
 	if (!unit->host || unit->lost)
 		return true;
-	if (reached(work, since(work, unit->it->since_ms), deadline_ms > 0 ? deadline_ms : PLAN_DRAIN_MS))
+	if (reached(work, told_for(work, unit), deadline_ms > 0 ? deadline_ms : PLAN_DRAIN_MS))
 		return true;
 	if (!group->consumers_known)
 		find_consumers(work, group);
@@ -88,7 +88,8 @@ static bool given_up(struct work *work, const struct group *group, const struct 
 	const struct unit *unit = node->current;
 
 	return unit && unit->desired == PLAN_RUN && unit->it->desired == PLAN_RUN && unit->proven &&
-	       !unit_healthy(unit) && reached(work, health_for(work, unit), group->want->update.deadline_ms);
+	       !unit_healthy(unit) && sure(work) &&
+	       reached(work, health_for(work, unit), group->want->update.deadline_ms);
 }
 
 /* Start-first: between the start of the new instance and the stop of the old one. */
@@ -147,6 +148,8 @@ bool may_drain(struct work *work, struct group *group, const struct node *node, 
 		return true;
 	if (node->out)
 		return ready_to_start(current);
+	if (!sure(work))
+		return false;
 	group_count(work, group);
 	if (current->desired == PLAN_RUN)
 		return current->proven && serves(current) && (!serves(old) || group->healthy > group->needed);

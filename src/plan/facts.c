@@ -19,7 +19,7 @@ bool unit_answers(const struct unit *unit, enum plan_state state)
 
 int64_t health_for(const struct work *work, const struct unit *unit)
 {
-	int64_t told_ms = since(work, unit->it->since_ms);
+	int64_t told_ms = told_for(work, unit);
 
 	return unit->health_ms < told_ms ? unit->health_ms : told_ms;
 }
@@ -36,7 +36,7 @@ bool unit_ill(struct work *work, const struct unit *unit, int64_t for_ms)
 	known_ms = health_for(work, unit);
 	if (unit->host->alive_ms < known_ms)
 		known_ms = unit->host->alive_ms;
-	return reached(work, known_ms, for_ms > ILL_MS ? for_ms : ILL_MS);
+	return sure(work) && reached(work, known_ms, for_ms > ILL_MS ? for_ms : ILL_MS);
 }
 
 bool unit_stopped(const struct unit *unit)
@@ -50,9 +50,27 @@ bool unit_live(const struct unit *unit)
 	return !unit->lost && !unit_stopped(unit);
 }
 
-int64_t since(const struct work *work, int64_t then_ms)
+static int64_t at_most(int64_t ms, int64_t most_ms)
 {
-	return work->now_ms > then_ms ? work->now_ms - then_ms : 0;
+	return ms < most_ms ? ms : most_ms;
+}
+
+int64_t told_for(const struct work *work, const struct unit *unit)
+{
+	return at_most(unit->it->told_ms, work->lookup->view->looking_ms);
+}
+
+int64_t phase_for(const struct work *work)
+{
+	const struct plan_status *seen = &work->service->status;
+	bool new = work->status.phase != seen->phase || work->status.revision != seen->revision;
+
+	return new ? 0 : at_most(work->service->phase_ms, work->lookup->view->looking_ms);
+}
+
+bool sure(struct work *work)
+{
+	return reached(work, work->lookup->view->looking_ms, PLAN_SETTLE_MS);
 }
 
 bool reached(struct work *work, int64_t elapsed_ms, int64_t limit_ms)
@@ -70,7 +88,7 @@ bool host_given_up(struct work *work, const struct plan_host *host)
 {
 	int64_t limit_ms = work->lookup->view->reschedule_ms;
 
-	return !host->alive && reached(work, host->dead_ms, limit_ms ? limit_ms : PLAN_RESCHEDULE_MS);
+	return !host->alive && sure(work) && reached(work, host->dead_ms, limit_ms ? limit_ms : PLAN_RESCHEDULE_MS);
 }
 
 bool component_stop_first(const struct plan_component *want)
@@ -163,7 +181,8 @@ bool node_right(struct work *work, const struct group *group, const struct node 
 	if (unit->desired != PLAN_RUN || unit->it->desired != PLAN_RUN || !unit->proven)
 		return false;
 	/* One that was proven and is ill for long is not this deployment's to wait for. */
-	return unit_healthy(unit) || reached(work, health_for(work, unit), group->want->update.deadline_ms);
+	return unit_healthy(unit) ||
+	       (sure(work) && reached(work, health_for(work, unit), group->want->update.deadline_ms));
 }
 
 static bool find_right(struct work *work, const struct group *group)

@@ -35,17 +35,17 @@ static bool is_new(const struct work *work, const struct unit *unit)
 /* One that is healthy at its deadline becomes proven or ill soon: a leader that is new has not seen it for long yet. */
 static bool never_healthy(struct work *work, const struct group *group, const struct unit *unit)
 {
-	int64_t start_ms = unit->it->since_ms > work->status.since_ms ? unit->it->since_ms : work->status.since_ms;
+	int64_t told_ms = told_for(work, unit), phase_ms = phase_for(work);
 
 	return unit->desired == PLAN_RUN && unit->it->desired == PLAN_RUN && !unit->proven && !unit_healthy(unit) &&
-	       reached(work, since(work, start_ms), group->want->update.deadline_ms);
+	       sure(work) && reached(work, told_ms < phase_ms ? told_ms : phase_ms, group->want->update.deadline_ms);
 }
 
 static bool long_ill(struct work *work, const struct group *group, const struct unit *unit)
 {
-	int64_t ill_ms = health_for(work, unit), phase_ms = since(work, work->status.since_ms);
+	int64_t ill_ms = health_for(work, unit), phase_ms = phase_for(work);
 
-	return unit->desired == PLAN_RUN && unit->proven && !unit_healthy(unit) && is_new(work, unit) &&
+	return unit->desired == PLAN_RUN && unit->proven && !unit_healthy(unit) && is_new(work, unit) && sure(work) &&
 	       reached(work, ill_ms < phase_ms ? ill_ms : phase_ms, group->want->update.deadline_ms);
 }
 

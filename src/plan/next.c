@@ -7,8 +7,7 @@
 #include "base/i18n.h"
 #include "plan/work.h"
 
-#define PHASES_MAX 8             /* a call goes through no more phases in which there was nothing to do */
-#define FROM_THE_FUTURE_MS 10000 /* a `since` so far ahead of now is of another clock and is set again */
+#define PHASES_MAX 8 /* a call goes through no more phases in which there was nothing to do */
 
 /* Data does not move. A component that no spec explains any more may have had some. */
 bool service_exclusive(const struct plan_service *service, const char *name)
@@ -88,28 +87,11 @@ static void begin_revision(struct work *work)
 	act_phase(work, spec->down ? PLAN_REMOVING : PLAN_PREPARING, NULL, NULL);
 }
 
-/* A clock that was set back must not make deadlines wait for its return. Returns whether there was anything to do. */
-static bool restamp(struct work *work)
-{
-	int64_t latest = work->now_ms + FROM_THE_FUTURE_MS;
-
-	if (work->status.since_ms > latest) {
-		work->status.since_ms = work->now_ms;
-		work->status_changed = true;
-	}
-	for (size_t i = 0; i < work->n_units; i++)
-		if (work->units[i].it->since_ms > latest)
-			act_restamp(work, &work->units[i]);
-	return work->acted || work->full;
-}
-
 static void plan_service(struct work *work)
 {
 	const struct plan_spec *spec = work->service->spec;
 
 	if (!spec && work->status.phase != PLAN_REMOVED)
-		return;
-	if (restamp(work))
 		return;
 	if (spec && spec->revision != work->status.revision)
 		begin_revision(work);

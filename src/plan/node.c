@@ -73,7 +73,7 @@ static bool passes(struct work *work, const struct plan_component *want, const s
 /* A node that was to move could not be prepared at its new place: nothing waits for it, so it is tried again. */
 static bool failed_long_ago(struct work *work, const struct unit *unit)
 {
-	return unit_answers(unit, PLAN_FAILED) && reached(work, since(work, unit->it->since_ms), RETRY_MS);
+	return unit_answers(unit, PLAN_FAILED) && reached(work, told_for(work, unit), RETRY_MS);
 }
 
 static void bring_in(struct work *work, struct group *group, struct node *node, enum roll_mode mode)

@@ -31,8 +31,9 @@
 #define PLAN_RESCHEDULE_MS 60000 /* a dead host's nodes move after this, when the view does not say otherwise */
 #define PLAN_DRAIN_MS 30000      /* most time for sessions to end when neither update nor disconnect has a deadline */
 #define PLAN_MACHINE_MEMORY (UINT64_C(512) << 20) /* of a machine whose service does not say */
-#define PLAN_NODES_MAX 10000                      /* nodes of one component */
-#define PLAN_TXN_MAX 60                           /* most operations of a transaction; Consul's own bound is 64 */
+#define PLAN_SETTLE_MS 15000 /* so long after a leader began to look Consul's word on health may be an old one */
+#define PLAN_NODES_MAX 10000 /* nodes of one component */
+#define PLAN_TXN_MAX 60      /* most operations of a transaction; Consul's own bound is 64 */
 
 enum plan_desired { PLAN_PREPARE, PLAN_RUN, PLAN_DRAIN, PLAN_STOP };
 
@@ -78,6 +79,7 @@ struct plan_instance {
 	struct strv links; /* components that it uses, from body.links; sorted */
 	enum plan_desired desired;
 	int64_t since_ms; /* when `desired` was last changed: the leader's clock of then */
+	int64_t told_ms;  /* for how long that has been seen to be so: see plan_view.looking_ms */
 	bool proven;
 	uint64_t memory; /* bytes, from body */
 	/* state key; PLAN_NONE, NULL and 0 when there is none */
@@ -176,6 +178,7 @@ struct plan_service {
 	struct plan_spec *good; /* the spec of revision status.good; NULL when 0 or no longer kept */
 	struct plan_status status;
 	uint64_t status_index; /* ModifyIndex of the status key, 0: absent */
+	int64_t phase_ms;      /* for how long it has been seen in its phase: see plan_view.looking_ms */
 	struct plan_disconnect *disconnects;
 	size_t n_disconnects;
 	size_t n_leaving; /* instances without assignment that agents of living hosts have still to take away */
@@ -204,7 +207,14 @@ struct plan_view {
 	size_t n_instances, cap_instances;
 	struct plan_ack *acks;
 	size_t n_acks, cap_acks;
-	int64_t now_ms;        /* realtime */
+	int64_t now_ms; /* realtime: what is written down, never what is measured by */
+	/*
+	 * How long the caller has looked without a break, by a monotonic clock; all other durations of the view begin
+	 * no earlier. So time in which nobody led, or Consul was away, counts for no deadline, nor does a clock that
+	 * jumps. For the first PLAN_SETTLE_MS it is not believed that anything is ill, or that what takes another's
+	 * place serves: that may be said from before, or of checks that have not run again.
+	 */
+	int64_t looking_ms;
 	int64_t reschedule_ms; /* 0: PLAN_RESCHEDULE_MS */
 	bool consul_unwell;    /* no leader, or the catalog could not be read: nothing is planned */
 };

@@ -25,7 +25,7 @@ static bool is_awaited(struct work *work, const struct unit *unit, bool *ret_soo
 		return false;
 	if (unit->it->found)
 		return true;
-	if (!taken_over(unit) || unit_healthy(unit) || reached(work, since(work, unit->it->since_ms), PROVIDER_MS))
+	if (!taken_over(unit) || unit_healthy(unit) || reached(work, told_for(work, unit), PROVIDER_MS))
 		return false;
 	*ret_soon = true;
 	return true;

@@ -125,7 +125,11 @@ bool unit_answers(const struct unit *unit, enum plan_state state); /* the agent 
 bool unit_stopped(const struct unit *unit); /* certain not to run: never ran, stopped, or its host was taken away */
 bool host_given_up(struct work *work, const struct plan_host *host); /* dead for so long that nothing waits for it */
 bool unit_live(const struct unit *unit); /* told to run, or not yet known to be stopped; lost ones are not */
-int64_t since(const struct work *work, int64_t then_ms);
+int64_t told_for(const struct work *work, const struct unit *unit); /* ms for which it was seen to be told that */
+int64_t phase_for(const struct work *work);                         /* ms for which this phase was seen */
+/* Has the caller looked for long enough to believe what Consul says of health? If not, the plan is called again then.
+ */
+bool sure(struct work *work);
 /* Whether `elapsed` has reached `limit`; if not, the plan is to be called again when it has. */
 bool reached(struct work *work, int64_t elapsed_ms, int64_t limit_ms);
 bool component_stop_first(const struct plan_component *want);
@@ -165,7 +169,6 @@ bool act_take_over(struct work *work, struct unit *unit, enum plan_desired desir
 bool act_desire(struct work *work, struct unit *unit, enum plan_desired desired);
 bool act_prove(struct work *work, struct unit *unit);
 bool act_checks(struct work *work, const struct plan_component *want, struct unit *unit);
-bool act_restamp(struct work *work, struct unit *unit);
 bool act_unassign(struct work *work, struct unit *unit);
 void act_event(struct work *work, const char *kind, const struct unit *unit, const char *format, ...) _printf_(4, 5);
 /* Enters a phase; takes ownership of reason and detail. */

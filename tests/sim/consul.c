@@ -238,6 +238,7 @@ static void apply_assign(struct world *w, int service, const struct plan_action 
 	r->index = w->index;
 	r->desired = a->desired;
 	r->since_ms = a->since_ms;
+	r->told_at = w->now;
 	r->proven = a->proven;
 	apply_spec(w, r, a->revision);
 	touch_host(w, r->host);
@@ -247,6 +248,8 @@ static void apply_desire(struct world *w, const struct plan_action *a, int slot)
 {
 	struct record *r = &w->kv.records[slot];
 
+	if (r->since_ms != a->since_ms)
+		r->told_at = w->now;
 	r->desired = a->desired;
 	r->since_ms = a->since_ms;
 	r->proven = a->proven;
@@ -264,6 +267,8 @@ static void apply_status(struct world *w, int service, const struct plan_status 
 	if (kv->phase == status->phase && kv->revision == status->revision && kv->good == status->good &&
 	    kv->step == status->step && kv->phase_since_ms == status->since_ms && kv->n_homes == status->n_homes)
 		return;
+	if (kv->phase != status->phase || kv->phase_since_ms != status->since_ms)
+		kv->phase_at = w->now;
 	kv->phase = status->phase;
 	kv->revision = status->revision;
 	kv->good = status->good;

@@ -151,7 +151,7 @@ void consul_returns(struct world *w)
 	trace(w, "Consul is back%s", forgot ? ", its checks are to run again" : "");
 	w->consul_down = false;
 	w->consul_at = NEVER;
-	w->consul_since = w->now;
+	w->consul_since = w->leader.looks_since = w->now;
 	for (int i = 0; i < w->n_hosts; i++) {
 		struct host *h = &w->hosts[i], before = *h;
 

@@ -34,6 +34,12 @@ static void view_links(const struct record *r, struct strv *links)
 		*links = (struct strv){ .v = (char **)of_web, .n = 2, .cap = 2 };
 }
 
+/* For how long the leader has seen what is so since `at`. */
+static int64_t seen_for(const struct world *w, int64_t at)
+{
+	return w->now - (at > w->leader.looks_since ? at : w->leader.looks_since);
+}
+
 static void view_instance(struct world *w, const struct kv *now, const struct kv *states, const struct kv *catalog,
 			  int i, struct plan_instance *ret)
 {
@@ -41,7 +47,6 @@ static void view_instance(struct world *w, const struct kv *now, const struct kv
 	int s = find_uid(states, r->uid, i), c = find_uid(catalog, r->uid, i);
 	const struct record *state = s < 0 || !states->records[s].has_state ? NULL : &states->records[s];
 	const struct record *entry = c < 0 ? r : &catalog->records[c];
-	int64_t known = entry->health_at > w->leader.started_at ? entry->health_at : w->leader.started_at;
 
 	*ret = (struct plan_instance){
 		.host = borrowed(host_names[r->host]),
@@ -60,7 +65,8 @@ static void view_instance(struct world *w, const struct kv *now, const struct kv
 		.answers_ms = state ? state->answers_ms : 0,
 		.why = borrowed("because"),
 		.health = c < 0 ? PLAN_UNKNOWN : entry->health,
-		.health_ms = w->now - known,
+		.told_ms = seen_for(w, r->told_at),
+		.health_ms = seen_for(w, entry->health_at),
 	};
 	view_links(r, &ret->links);
 }
@@ -114,6 +120,7 @@ static void view_service(struct world *w, const struct kv *all, int i, struct vi
 			    .homes = (struct plan_home *)kv->homes,
 			    .n_homes = kv->n_homes },
 		.status_index = kv->status_index,
+		.phase_ms = seen_for(w, kv->phase_at),
 		.disconnects = v->outs[i],
 	};
 	for (int j = 0; j < all->n_records; j++)
@@ -128,7 +135,7 @@ static void view_service(struct world *w, const struct kv *all, int i, struct vi
 
 static void view_host(struct world *w, const struct kv *kv, int i, struct viewer *v)
 {
-	int64_t known = kv->host_seen_at[i] > w->leader.started_at ? kv->host_seen_at[i] : w->leader.started_at;
+	int64_t known_ms = seen_for(w, kv->host_seen_at[i]);
 
 	if (kv->host_known[i])
 		v->hosts[v->view.n_hosts++] = (struct plan_host){ .name = borrowed(host_names[i]),
@@ -136,8 +143,8 @@ static void view_host(struct world *w, const struct kv *kv, int i, struct viewer
 								  .alive = kv->host_alive[i],
 								  .cordoned = kv->host_cordoned[i],
 								  .drained = kv->host_drained[i],
-								  .dead_ms = kv->host_alive[i] ? 0 : w->now - known,
-								  .alive_ms = kv->host_alive[i] ? w->now - known : 0 };
+								  .dead_ms = kv->host_alive[i] ? 0 : known_ms,
+								  .alive_ms = kv->host_alive[i] ? known_ms : 0 };
 }
 
 static void fill_view(struct world *w, const struct kv *kv, const struct kv *states, const struct kv *catalog,
@@ -147,6 +154,7 @@ static void fill_view(struct world *w, const struct kv *kv, const struct kv *sta
 				      .hosts = v->hosts,
 				      .instances = v->instances,
 				      .acks = v->acks,
+				      .looking_ms = seen_for(w, 0),
 				      .now_ms = w->now + w->hosts[w->leader.host].clock_ms };
 	for (int i = 0; i < w->n_services; i++)
 		view_service(w, kv, i, v);
@@ -226,8 +234,8 @@ static void plan_once(struct world *w)
 			fail(w, "the same view gave other actions");
 		plan_actions_release(&again);
 	}
-	leader->next =
-	    leader->actions.wake_ms == INT64_MAX ? NEVER : leader->actions.wake_ms - w->hosts[leader->host].clock_ms;
+	/* It waits by its monotonic clock. */
+	leader->next = leader->actions.wake_ms == INT64_MAX ? NEVER : w->now + leader->actions.wake_ms - v.view.now_ms;
 	if (leader->next <= w->now)
 		leader->next = w->now + 1;
 	if (late)
@@ -267,6 +275,7 @@ static bool elect(struct world *w)
 					     .host = host,
 					     .session = ++w->kv.session,
 					     .started_at = w->now,
+					     .looks_since = w->now,
 					     .next = w->now,
 					     .apply_at = NEVER,
 					     .deaf_at = NEVER };
@@ -293,6 +302,8 @@ static void look_at_host(struct world *w)
 	} else if (h->deaf && w->now - leader->deaf_at > 2 * FRESH_MS)
 		leader_lost(w, true);
 	else if (!h->deaf && leader->deaf_at != NEVER) {
+		if (w->now - leader->deaf_at > FRESH_MS)
+			leader->looks_since = w->now;
 		leader->deaf_at = NEVER;
 		sooner(&leader->next, w->now + 1);
 	}

@@ -39,7 +39,8 @@ struct record {
 	unsigned n;
 	uint64_t gen, index, revision;
 	enum plan_desired desired;
-	int64_t since_ms;
+	int64_t since_ms; /* by the clock of the leader that wrote it */
+	int64_t told_at;  /* when that was */
 	bool proven;
 	enum plan_state state;
 	int64_t answers_ms;
@@ -64,7 +65,7 @@ struct kv_service {
 	int spec; /* index in service.specs, -1: none */
 	enum plan_phase phase;
 	uint64_t revision, good, step, status_index;
-	int64_t phase_since_ms;
+	int64_t phase_since_ms, phase_at; /* by the leader's clock, and the world's */
 	char reason[96];
 	struct plan_home homes[HOMES_MAX]; /* names are not owned */
 	size_t n_homes;
@@ -155,6 +156,7 @@ struct leader {
 	int host;
 	uint64_t session;
 	int64_t started_at, next, apply_at, deaf_at;
+	int64_t looks_since;         /* without a break that it noticed */
 	struct plan_actions actions; /* on their way to Consul */
 	size_t applied;              /* of these transactions */
 };

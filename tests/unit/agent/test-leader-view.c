@@ -22,6 +22,9 @@
 	"{\"desired\":\"run\",\"revision\":5,\"fingerprint\":\"f\",\"since\":7,\"proven\":true,\"service\":"           \
 	"\"portal\","                                                                                                  \
 	"\"component\":\"web\",\"checks\":[],\"body\":{}}"
+#define TOLD_AGAIN                                                                                                     \
+	"{\"desired\":\"run\",\"revision\":5,\"fingerprint\":\"f\",\"since\":9,\"proven\":true,\"service\":"           \
+	"\"portal\",\"component\":\"web\",\"checks\":[],\"body\":{}}"
 #define INFO                                                                                                           \
 	"{\"runtime\":\"docker\",\"version\":\"1\",\"address\":\"192.0.2.1\",\"labels\":{},\"cpus\":2,\"memory\":"     \
 	"1024,"                                                                                                        \
@@ -274,6 +277,41 @@ static void times_count_from_when_it_was_first_seen_so(void **state)
 	assert_int_equal(world->view.instances[0].health_ms, 500);
 }
 
+static void what_is_told_is_counted_from_when_it_was_seen(void **state)
+{
+	struct world *world = *state;
+
+	look(world);
+	assert_int_equal(world->view.looking_ms, 0);
+	world->monotonic_ms = 3000;
+	look(world);
+	assert_int_equal(world->view.looking_ms, 2000);
+	assert_int_equal(world->view.instances[0].told_ms, 2000);
+	assert_int_equal(world->view.services[0].phase_ms, 2000);
+	world->hosts[1] = kv("tepuy/host/h1/node/portal/web/1.5", TOLD_AGAIN);
+	look(world);
+	assert_int_equal(world->view.instances[0].told_ms, 0);
+	assert_int_equal(world->view.services[0].phase_ms, 2000);
+}
+
+/* As Consul's agent says of all its checks when it was started. */
+static void a_check_that_has_not_run_says_nothing(void **state)
+{
+	struct world *world = *state;
+
+	world->checks[2] = check("portal-web-1.5:http-1", "portal-web-1.5", CONSUL_CRITICAL);
+	world->checks[2].type = (char *)"http";
+	look(world);
+	assert_int_equal(world->view.instances[0].health, PLAN_UNKNOWN);
+	world->checks[2].output = (char *)"connection refused";
+	look(world);
+	assert_int_equal(world->view.instances[0].health, PLAN_CRITICAL);
+	world->checks[2].output = NULL;
+	world->checks[1].status = CONSUL_CRITICAL; /* its agent says that it ended */
+	look(world);
+	assert_int_equal(world->view.instances[0].health, PLAN_CRITICAL);
+}
+
 static void what_was_found_is_an_instance_until_it_is_assigned(void **state)
 {
 	struct world *world = *state;
@@ -361,6 +399,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_a_state_an_instance_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_worst_check_counts_and_maintenance_most, setup, teardown),
 		cmocka_unit_test_setup_teardown(times_count_from_when_it_was_first_seen_so, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_told_is_counted_from_when_it_was_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_check_that_has_not_run_says_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_found_is_an_instance_until_it_is_assigned, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_its_agent_has_still_to_take_away_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_gone_is_forgotten, setup, teardown),

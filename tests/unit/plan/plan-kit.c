@@ -58,7 +58,7 @@ struct plan_service *start_view(struct plan_view *view, enum plan_phase phase, u
 {
 	struct plan_service *service;
 
-	*view = (struct plan_view){ .now_ms = NOW };
+	*view = (struct plan_view){ .now_ms = NOW, .looking_ms = 600000 };
 	add_host(view, "srv1", NULL);
 	service = plan_view_add_service(view);
 	service->name = xstrdup("portal");
@@ -86,6 +86,7 @@ struct plan_instance *add_instance(struct plan_view *view, const char *component
 		.checks = xstrdup("checks"),
 		.desired = desired,
 		.since_ms = NOW - 50000,
+		.told_ms = 50000,
 		.proven = desired != PLAN_PREPARE,
 		.state = state,
 		.answers_ms = NOW - 50000,
@@ -131,4 +132,18 @@ void plans(struct plan_view *view, const char *expected)
 			write_action(&text, &actions.txns[i].actions[j]);
 	plan_view_release(view);
 	assert_string_equal(buf_text(&text), expected);
+}
+
+struct plan_service *rolling_web(struct plan_view *view, enum plan_desired desired, enum plan_state now)
+{
+	struct plan_service *service = start_view(view, PLAN_ROLLING, 2, 1);
+
+	service->good = new_spec(1);
+	add_component(service->good, "web", "w1", 2);
+	add_component(service->spec, "web", "w2", 2);
+	add_instance(view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	add_instance(view, "web", 2, 1, "w1", PLAN_RUN, PLAN_RUNNING);
+	add_instance(view, "web", 2, 2, "w2", PLAN_PREPARE, PLAN_PREPARED);
+	add_instance(view, "web", 1, 2, "w2", desired, now)->proven = false;
+	return service;
 }
