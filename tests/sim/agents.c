@@ -64,12 +64,13 @@ static void hear_instance(struct world *w, const struct kv *kv, int slot, bool w
 	look_soon(w, slot, 20);
 }
 
-/* Answers come late, twice, or, from a server that is behind, from before the last one. */
+/* Answers come late, twice, from before the last one, or with nothing in them, as of a Consul that lost its data. */
 void hear(struct world *w, int host)
 {
 	struct host *h = &w->hosts[host];
+	static const struct kv nothing;
 	unsigned newest = w->n_snapshots - 1, at = newest;
-	bool was_away = h->away;
+	bool was_away = h->away, empty = false;
 
 	h->hear_at = NEVER;
 	if (!h->agent_up || !hears(w, host) || !w->n_snapshots)
@@ -80,6 +81,7 @@ void hear(struct world *w, int host)
 		at = newest;
 	if (at < h->heard_of) {
 		trace(w, "  agent %s hears what it heard before", host_names[host]);
+		empty = chance(w, 3);
 		w->n_stale++;
 		h->misled_at = w->now;
 		excuse_host(w, host);
@@ -91,7 +93,7 @@ void hear(struct world *w, int host)
 	h->known = true;
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (w->actual[i].used && w->kv.records[i].host == host)
-			hear_instance(w, &w->snapshots[at % SNAPSHOTS], i, was_away);
+			hear_instance(w, empty ? &nothing : &w->snapshots[at % SNAPSHOTS], i, was_away);
 }
 
 /* --- saying --- */

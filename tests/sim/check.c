@@ -185,6 +185,68 @@ static void check_drain(struct world *w, int service, const struct plan_action *
 	     (unsigned long long)a->gen);
 }
 
+/* Leader, Consul and its watches have been well for so long. */
+static bool is_steady(const struct world *w, int64_t for_ms)
+{
+	return w->leader.up && w->leader.deaf_at == NEVER && !w->late_words && !w->consul_down &&
+	       w->now - w->leader.looks_since > for_ms;
+}
+
+/* A host returns: what could move has been given another place, if it was away for longer than it is waited for. */
+void check_moved(struct world *w, int host)
+{
+	int64_t most = PLAN_RESCHEDULE_MS + 3 * KNOWN_MS;
+	bool somewhere = false;
+
+	for (int i = 0; i < w->n_hosts; i++)
+		somewhere |= i != host && w->kv.host_known[i] && host_is_well(w, i) && !w->kv.host_cordoned[i] &&
+			     !w->kv.host_drained[i] && w->now - w->kv.host_seen_at[i] > most;
+	if (!somewhere || !is_steady(w, most) || w->kv.host_alive[host] || w->now - w->kv.host_seen_at[host] < most)
+		return;
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *r = &w->kv.records[i];
+		const struct service *s = &w->services[r->service];
+		bool moved = false;
+
+		if (!w->actual[i].used || !r->assigned || r->host != host || r->desired != PLAN_RUN ||
+		    s->exclusive[r->component] || s->fixed_ports[r->component] || s->n_specs > 1 || s->n_outs ||
+		    w->kv.services[r->service].phase != PLAN_DONE)
+			continue;
+		for (int j = 0; j < w->kv.n_records; j++) {
+			const struct record *o = &w->kv.records[j];
+
+			moved |= w->actual[j].used && o->assigned && o->service == r->service && o->host != host &&
+				 o->component == r->component && o->n == r->n;
+		}
+		if (!moved)
+			fail(w, "%s was given no other place", instance_name(r));
+	}
+}
+
+/*
+ * A drain that only its deadline ended, though everybody had let go long before. What nobody wants any more waits for
+ * all else to be right, as it may be wanted again.
+ */
+static void check_waited(struct world *w, int slot)
+{
+	const struct record *r = &w->kv.records[slot];
+
+	if (!is_steady(w, KNOWN_MS) || r->n > nodes_in(spec_in_work(w, r->service), r->component) ||
+	    w->services[r->service].n_outs || r->since_ms < w->kv.services[r->service].phase_since_ms ||
+	    w->now - r->told_at < 2 * KNOWN_MS)
+		return;
+	for (int i = 0; i < w->kv.n_records; i++) {
+		const struct record *c = &w->kv.records[i];
+		const struct ack *ack = find_ack(&w->kv, r->uid, c->uid);
+
+		if (w->actual[i].used && c->assigned && c->service == r->service && uses(c->component, r->component) &&
+		    (c->desired == PLAN_RUN || c->desired == PLAN_DRAIN) &&
+		    (!ack || ack->sessions || w->now - ack->at < KNOWN_MS))
+			return;
+	}
+	fail(w, "%s is stopped long after all let go of it", instance_name(r));
+}
+
 /* An instance is told to stop: its consumers have let go of it, or they had their time. */
 static void check_stop(struct world *w, int service, const struct plan_action *a, int slot)
 {
@@ -197,6 +259,7 @@ static void check_stop(struct world *w, int service, const struct plan_action *a
 			most = least(most, outs[i].deadline_ms);
 	if (r->desired != PLAN_DRAIN)
 		fail(w, "%s is stopped without having been drained", instance_name(r));
+	check_waited(w, slot);
 	/* The deadline of a disconnect that was withdrawn a moment ago counts as well. */
 	if (a->since_ms - r->since_ms >= most || !host_is_well(w, r->host) ||
 	    w->now < w->services[service].nodes[r->component][r->n].until)
@@ -227,13 +290,17 @@ static void check_preparing(struct world *w, int service, const struct plan_acti
 		fail(w, "%s is taken out while preparing", instance_name(r));
 }
 
+static bool is_misled(const struct world *w, int host)
+{
+	return w->hosts[host].misled_at && w->now - w->hosts[host].misled_at < KNOWN_MS;
+}
+
 /* An agent that was told to run it again after it had said that it stopped does so: that much trust it must have. */
 static void check_unassign(struct world *w, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
-	const struct host *h = &w->hosts[r->host];
 
-	if (h->misled_at && w->now - h->misled_at < KNOWN_MS)
+	if (is_misled(w, r->host))
 		return;
 	if (r->desired != PLAN_PREPARE && w->hosts[r->host].up && w->actual[slot].container == CONTAINER_RUNNING)
 		fail(w, "%s is removed while it runs", instance_name(r));
@@ -251,13 +318,17 @@ static void check_assign(struct world *w, int service, const struct plan_action 
 	}
 }
 
+/*
+ * An agent that was told a moment ago that nothing of it is known has taken its word back: the leader may have heard it
+ * before.
+ */
 static bool is_ready(const struct world *w, int service, int component, int version, unsigned n)
 {
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 
 		if (r->assigned && r->service == service && r->component == component && r->version == version &&
-		    r->n == n && (r->desired != PLAN_PREPARE || r->has_state))
+		    r->n == n && (r->desired != PLAN_PREPARE || r->has_state || is_misled(w, r->host)))
 			return true;
 	}
 	return false;

@@ -99,7 +99,7 @@ void write_ack(struct world *w, uint32_t drained, uint32_t consumer, unsigned se
 		return;
 	if (!ack)
 		ack = &w->kv.acks[w->kv.n_acks++];
-	*ack = (struct ack){ drained, consumer, sessions };
+	*ack = (struct ack){ drained, consumer, sessions, w->now };
 	touch(w);
 }
 

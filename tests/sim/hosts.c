@@ -126,6 +126,7 @@ static void reconnect(struct world *w, int host)
 {
 	struct host *h = &w->hosts[host];
 
+	check_moved(w, host);
 	trace(w, "host %s is reachable again", host_names[host]);
 	h->deaf = h->mute = h->lonely = h->silent = false;
 	h->away = true;

@@ -124,9 +124,9 @@ void hear_links(struct world *w, int host)
 		sooner(&h->links_at, h->hears_since + GRACE_MS);
 	kv = &w->snapshots[at % SNAPSHOTS];
 	silent = !is_heard(w, host);
-	if (!silent && !w->calm && chance(w, 10)) { /* its words take longer */
+	if (!silent && !w->calm && chance(w, 5)) { /* its words take longer */
 		silent = true;
-		sooner(&h->links_at, w->now + between(w, 5, 1000));
+		sooner(&h->links_at, w->now + between(w, 5, 3000));
 	}
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (is_consumer(w, i, host)) {

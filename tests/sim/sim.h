@@ -52,6 +52,7 @@ struct record {
 struct ack {
 	uint32_t drained, consumer; /* uids */
 	unsigned sessions;
+	int64_t at; /* when that was last changed */
 };
 
 struct out {
@@ -294,6 +295,7 @@ void excuse_host(struct world *w, int host); /* a fault keeps its nodes from ser
 void check_always(struct world *w);
 void check_action(struct world *w, int service, const struct plan_action *action, int slot);
 void check_remove(struct world *w, int slot);
+void check_moved(struct world *w, int host);
 void check_empty_route(struct world *w, int consumer, int component);
 bool host_is_well(const struct world *w, int host);
 
