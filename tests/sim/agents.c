@@ -88,6 +88,8 @@ void hear(struct world *w, int host)
 	}
 	if (at != newest || (!w->calm && chance(w, 15)))
 		h->hear_at = w->now + between(w, 5, 2000);
+	else if (w->changed) /* what changed in this very moment is in the next answer */
+		h->hear_at = w->now + between(w, 5, 60);
 	h->heard_of = at;
 	h->away = false;
 	h->known = true;

@@ -118,8 +118,8 @@ void hear_links(struct world *w, int host)
 	if (at < h->links_of)
 		at = newest;
 	h->links_of = at;
-	if (at != newest)
-		h->links_at = w->now + between(w, 5, 2000);
+	if (at != newest || w->changed) /* what changed in this very moment is in the next answer */
+		h->links_at = w->now + between(w, 5, at != newest ? 2000 : 60);
 	if (grace)
 		sooner(&h->links_at, h->hears_since + GRACE_MS);
 	kv = &w->snapshots[at % SNAPSHOTS];
