@@ -136,15 +136,6 @@ static bool spent(const struct work *work, const struct unit *unit)
 	       (unit->desired == PLAN_RUN && unit_answers(unit, PLAN_FAILED));
 }
 
-/*
- * Where the service does not want it, it is to be made elsewhere as in any other update. Data does not move, and of a
- * host whose word cannot be read nothing is known.
- */
-static bool misplaced(const struct group *group, const struct unit *unit)
-{
-	return !group->want->exclusive && unit->host->runtime && !host_fits(unit->host, group->want);
-}
-
 struct unit *node_match(struct work *work, const struct group *group, struct node *node)
 {
 	struct unit *best = NULL;
@@ -153,7 +144,7 @@ struct unit *node_match(struct work *work, const struct group *group, struct nod
 		struct unit *unit = &node->units[i];
 
 		if (unit->gone || !unit->host || strcmp(unit->it->fingerprint, group->want->fingerprint) ||
-		    misplaced(group, unit) || spent(work, unit))
+		    spent(work, unit))
 			continue;
 		if (!best || better(unit, best))
 			best = unit;

@@ -48,7 +48,7 @@ static void init_unit(struct work *work, struct unit *unit, const struct plan_in
 	if (!host || !movable)
 		return;
 	unit->lost = host_given_up(work, host->host);
-	unit->displaced = unit->lost || host->host->drained;
+	unit->evicted = unit->displaced = unit->lost || host->host->drained;
 }
 
 static void init_work(struct work *work, struct lookup *lookup, const struct plan_service *service, size_t first,

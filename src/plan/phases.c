@@ -4,13 +4,18 @@
 
 #include "base/i18n.h"
 
-/* Returns whether the node has an instance that is ready or runs already. */
+/* Returns whether the node has an instance that is ready or runs already, where it may be. */
 static bool prepare_node(struct work *work, struct group *group, struct node *node)
 {
 	const struct unit *unit = node->current;
+	char *refused = place_refused(work, group, node);
 
+	if (refused) {
+		deployment_failed(work, NULL, refused, NULL);
+		return false;
+	}
 	if (!unit || unit->displaced) {
-		if (assign_node(work, group, node, PLAN_PREPARE) || !unit)
+		if (assign_node(work, group, node, PLAN_PREPARE) || !unit || unit->misplaced)
 			return false;
 	}
 	return unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED);

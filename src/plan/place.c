@@ -100,19 +100,49 @@ static void count_same(struct work *work, const struct group *group)
 	work->lookup->counted = group;
 }
 
+static char *why_translated(const struct group *group, const struct node *node)
+{
+	return xasprintf(_("%s/%u would be a machine, which is reached at an address of its own: its port %s "
+			   "cannot be published under another number than %u; publish that one, or place it "
+			   "on a host that runs containers"),
+			 group->name, node->n, group->want->translated, group->want->translated_port);
+}
+
+static char *why_refused(const struct plan_host *home, const struct group *group, const struct node *node)
+{
+	const char *wanted = group->want->place.runtime;
+
+	if (wanted && strcmp(wanted, home->runtime))
+		return xasprintf(
+		    _("The data of %s/%u is on host %s, which runs %s and not %s, and data does not move by "
+		      "itself: leave the component on %s, or give it new volumes under another name and "
+		      "restore a backup there"),
+		    group->name, node->n, home->name, home->runtime, wanted, home->runtime);
+	if (is_allowed(home, &group->want->place))
+		return why_translated(group, node);
+	return xasprintf(_("The data of %s/%u is on host %s, where the service does not allow it: say `place: {host: "
+			   "%s}`, or move the data first"),
+			 group->name, node->n, home->name, home->name);
+}
+
+char *place_refused(struct work *work, const struct group *group, const struct node *node)
+{
+	const char *name = group->want->exclusive ? home_of(&work->status, group->name, node->n) : NULL;
+	const struct place_host *home = name ? lookup_host(work->lookup, name) : NULL;
+
+	return home && home->host->runtime && !host_fits(home->host, group->want) ? why_refused(home->host, group, node)
+										  : NULL;
+}
+
 static struct place_host *place_exclusive(struct work *work, const struct group *group, const struct node *node,
 					  const char *home, char **ret_why, bool *ret_never)
 {
 	struct place_host *host = lookup_host(work->lookup, home);
 
-	if (!host_fits(host->host, group->want)) {
-		*ret_never = true;
-		*ret_why =
-		    xasprintf(_("The data of %s/%u is on host %s, where the service does not allow it: say `place: "
-				"{host: %s}`, or move the data first"),
-			      group->name, node->n, home, home);
+	*ret_why = place_refused(work, group, node);
+	*ret_never = *ret_why;
+	if (*ret_why)
 		return NULL;
-	}
 	if (!host->host->alive) {
 		*ret_why = xasprintf(_("Waiting for host %s, which has the data of %s/%u and does not answer"), home,
 				     group->name, node->n);
@@ -190,11 +220,7 @@ struct place_host *place_node(struct work *work, const struct group *group, cons
 		return host;
 	*ret_never = !some_match;
 	if (!some_match && only_machines_left(work, group->want)) {
-		*ret_why =
-		    xasprintf(_("%s/%u would be a machine, which is reached at an address of its own: its port %s "
-				"cannot be published under another number than %u; publish that one, or place it "
-				"on a host that runs containers"),
-			      group->name, node->n, group->want->translated, group->want->translated_port);
+		*ret_why = why_translated(group, node);
 		return NULL;
 	}
 	*ret_why =

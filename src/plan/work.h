@@ -48,7 +48,9 @@ struct unit {
 	enum plan_desired desired;
 	bool proven;
 	bool lost;      /* on a host that is dead for so long that its nodes are given up there */
-	bool displaced; /* lost, or on a host that is being emptied; never an exclusive node's, whose data is there */
+	bool evicted;   /* lost, or on a host that is being emptied; never an exclusive node's, whose data is there */
+	bool misplaced; /* on a host where the spec in work does not allow it; not an exclusive node's */
+	bool displaced; /* evicted or misplaced */
 	bool gone;      /* unassigned in this call */
 	bool touched;   /* has an action in this call already: a transaction names each key once */
 };
@@ -160,6 +162,9 @@ bool host_fits(const struct plan_host *host, const struct plan_component *want);
 /* Bytes that a node asks for on that host: a machine has some also when its service does not say how much. */
 uint64_t memory_on(const struct plan_host *host, uint64_t asked);
 unsigned *place_same(const struct lookup *lookup, struct place_host *host);
+/* Why the place of an exclusive node cannot be what the spec says, as its data is elsewhere; NULL: it can. Owned by the
+ * caller. */
+char *place_refused(struct work *work, const struct group *group, const struct node *node);
 const char *home_of(const struct plan_status *status, const char *component, unsigned n);
 
 /* act.c: decisions become actions; false when the transaction is full */

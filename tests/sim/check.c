@@ -248,7 +248,7 @@ static void check_waited(struct world *w, int slot)
 }
 
 /* An instance is told to stop: its consumers have let go of it, or they had their time. */
-static void check_stop(struct world *w, int service, const struct plan_action *a, int slot)
+static void check_stop(struct world *w, int service, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
 	const struct out *outs = w->kv.services[service].outs;
@@ -261,7 +261,7 @@ static void check_stop(struct world *w, int service, const struct plan_action *a
 		fail(w, "%s is stopped without having been drained", instance_name(r));
 	check_waited(w, slot);
 	/* The deadline of a disconnect that was withdrawn a moment ago counts as well. */
-	if (a->since_ms - r->since_ms >= most || !host_is_well(w, r->host) ||
+	if (w->now - r->told_at >= most || !host_is_well(w, r->host) ||
 	    w->now < w->services[service].nodes[r->component][r->n].until)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
@@ -394,7 +394,7 @@ void check_action(struct world *w, int service, const struct plan_action *a, int
 	if (a->kind == PLAN_DESIRE && a->desired == PLAN_DRAIN && r->desired == PLAN_RUN)
 		check_drain(w, service, a, slot);
 	if (a->kind == PLAN_DESIRE && a->desired == PLAN_STOP && r->desired != PLAN_STOP)
-		check_stop(w, service, a, slot);
+		check_stop(w, service, slot);
 	if (a->kind == PLAN_UNASSIGN)
 		check_unassign(w, slot);
 	if (a->kind == PLAN_DESIRE && a->desired == PLAN_DRAIN &&

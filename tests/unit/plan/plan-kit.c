@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 
-void add_host(struct plan_view *view, const char *name, const char *label)
+struct plan_host *add_host(struct plan_view *view, const char *name, const char *label)
 {
 	struct plan_host *host = plan_view_add_host(view);
 
@@ -20,6 +20,7 @@ void add_host(struct plan_view *view, const char *name, const char *label)
 	host->alive_ms = 600000;
 	if (label)
 		strv_add(&host->labels, label);
+	return host;
 }
 
 struct plan_component *add_component(struct plan_spec *spec, const char *name, const char *fingerprint, unsigned nodes)

@@ -7,7 +7,7 @@
 
 #define NOW 1000000
 
-void add_host(struct plan_view *view, const char *name, const char *label);
+struct plan_host *add_host(struct plan_view *view, const char *name, const char *label);
 struct plan_component *add_component(struct plan_spec *spec, const char *name, const char *fingerprint, unsigned nodes);
 void link_to(struct plan_component *component, const char *target, bool optional);
 struct plan_spec *new_spec(uint64_t revision);
