@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/links-hold.h"
+
 /* So long after Consul has it, a leader and an agent that are connected have acted by it. */
 #define KNOWN_MS 12000
 #define FIRM_MS 9000
@@ -130,21 +132,18 @@ void check_always(struct world *w)
 			check_kept_of(w, s, c, serving[s][c], firm[s][c]);
 }
 
-/* Its only way to be empty is that nobody serves: not a late, an empty or a forgetful answer of Consul's. */
-void check_empty_route(struct world *w, int consumer, int component)
+/*
+ * The consumer sent to it, it serves for long, and now the consumer sends to nobody: whatever Consul said, late, of
+ * before it was away, of checks that have not run or of a host that it does not reach, is no reason. But nobody can
+ * know of one whose host cannot tell, or is said to be dead for long.
+ */
+void check_empty_route(struct world *w, int consumer, int dropped)
 {
-	const struct record *c = &w->kv.records[consumer];
+	const struct record *r = &w->kv.records[dropped];
 
-	for (int i = 0; i < w->kv.n_records; i++) {
-		const struct record *r = &w->kv.records[i];
-		const struct actual *a = &w->actual[i];
-
-		if (a->used && r->service == c->service && r->component == component && truly_serves(w, i) &&
-		    w->now - a->serves_since > KNOWN_MS && r->health == PLAN_PASSING &&
-		    w->now - r->health_at > KNOWN_MS && host_is_well(w, r->host) &&
-		    w->now - w->kv.host_seen_at[r->host] > KNOWN_MS)
-			fail(w, "%s sends to nobody, and %s serves", instance_name(c), instance_name(r));
-	}
+	if (w->now - w->actual[dropped].serves_since > KNOWN_MS && !w->hosts[r->host].mute &&
+	    (w->kv.host_alive[r->host] || w->now - w->kv.host_seen_at[r->host] < HOLD_DEAD_MS))
+		fail(w, "%s sends to nobody, and %s serves", instance_name(&w->kv.records[consumer]), instance_name(r));
 }
 
 /* An agent takes a container away: the leader wanted it so, whatever the agent was told. */

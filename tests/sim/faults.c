@@ -135,6 +135,17 @@ static void jump_clock(struct world *w, int host)
 		sooner(&w->leader.next, w->now + between(w, 1, 1000));
 }
 
+static void restart_consul_agent(struct world *w, int host)
+{
+	if (!w->hosts[host].up)
+		return;
+	trace(w, "fault: Consul's agent of %s is started anew", host_names[host]);
+	for (int i = 0; i < w->kv.n_records; i++)
+		if (w->kv.records[i].host == host)
+			excuse(w, i);
+	forget_checks(w, host);
+}
+
 void fault_step(struct world *w)
 {
 	int host = (int)random_to(w, (uint64_t)w->n_hosts);
@@ -143,7 +154,7 @@ void fault_step(struct world *w)
 	w->next_fault = w->now + (chance(w, 3) ? between(w, 10, 3000) : between(w, 1000, 60000));
 	if (w->next_fault >= w->calm_at)
 		w->next_fault = NEVER;
-	switch (random_to(w, 14)) {
+	switch (random_to(w, 15)) {
 	case 0:
 		kill_host(w, host);
 		break;
@@ -168,6 +179,9 @@ void fault_step(struct world *w)
 	case 9:
 	case 10:
 		crash_agent(w, host);
+		break;
+	case 11:
+		restart_consul_agent(w, host);
 		break;
 	default:
 		hurt_instance(w);

@@ -43,7 +43,9 @@ static enum plan_health health_now(const struct world *w, int slot)
 		return PLAN_UNKNOWN;
 	if (a->maintenance)
 		return PLAN_MAINTENANCE;
-	return truly_healthy(w, slot) && w->now >= a->forgotten_until ? PLAN_PASSING : PLAN_CRITICAL;
+	if (a->forgotten_until > w->now) /* but of its main process Consul's agent keeps what was said */
+		return a->container == CONTAINER_RUNNING ? PLAN_UNKNOWN : PLAN_CRITICAL;
+	return truly_healthy(w, slot) ? PLAN_PASSING : PLAN_CRITICAL;
 }
 
 /* The next moment at which its health may change by itself. */
@@ -144,6 +146,16 @@ static void reconnect(struct world *w, int host)
 	}
 }
 
+/* A Consul agent that was started anew knows of no check how it went until it has run. */
+void forget_checks(struct world *w, int host)
+{
+	for (int i = 0; i < w->kv.n_records; i++)
+		if (w->actual[i].used && w->kv.records[i].host == host && w->actual[i].registered) {
+			w->actual[i].forgotten_until = w->now + between(w, 500, 9000);
+			publish_soon(w, i, 300);
+		}
+}
+
 /* Its servers have a leader again; where they were started anew, checks count as failing until they run again. */
 void consul_returns(struct world *w)
 {
@@ -156,6 +168,11 @@ void consul_returns(struct world *w)
 	for (int i = 0; i < w->n_hosts; i++) {
 		struct host *h = &w->hosts[i], before = *h;
 
+		if (h->up && !h->deaf && h->mute) {
+			h->hears_since = w->now;
+			h->hear_at = w->now + between(w, 1, 1000);
+			h->links_at = w->now + between(w, 1, 1000);
+		}
 		if (!h->up || h->deaf || h->mute)
 			continue;
 		reconnect(w, i);
@@ -163,11 +180,9 @@ void consul_returns(struct world *w)
 		h->silent = before.silent;
 		h->joined_at = before.joined_at;
 	}
-	for (int i = 0; i < w->kv.n_records; i++)
-		if (w->actual[i].used && forgot && w->actual[i].registered) {
-			w->actual[i].forgotten_until = w->now + between(w, 500, 9000);
-			publish_soon(w, i, 300);
-		}
+	for (int i = 0; i < w->n_hosts; i++)
+		if (forgot)
+			forget_checks(w, i);
 	touch(w);
 }
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define GRACE_MS 15000
+#include "agent/links-hold.h"
 
 bool routes_to(const struct world *w, int consumer, int slot)
 {
@@ -38,16 +38,52 @@ static bool is_member(const struct world *w, int consumer, int slot)
 	return w->actual[slot].used && r->service == c->service && uses(c->component, r->component);
 }
 
-/* `r` as heard. */
-static bool is_sent_to(const struct world *w, const struct kv *kv, int consumer, int slot, const struct record *r,
-		       bool grace)
+/* Whoever's health Consul tells, for a consumer on that host; its own host it knows to be alive. */
+static bool is_well(const struct kv *kv, const struct record *r, int host)
 {
-	if (!r || !r->listed)
+	return r && r->listed && r->health == PLAN_PASSING && (kv->host_alive[r->host] || r->host == host);
+}
+
+static bool others_serve(const struct world *w, const struct kv *kv, int consumer, int component)
+{
+	for (int i = 0; i < w->kv.n_records; i++) {
+		int at = is_member(w, consumer, i) ? find_uid(kv, w->kv.records[i].uid, i) : -1;
+
+		if (at >= 0 && kv->records[at].component == component &&
+		    is_well(kv, &kv->records[at], w->kv.records[consumer].host))
+			return true;
+	}
+	return false;
+}
+
+/* `r` as heard. Until when a member that Consul calls ill keeps its work is src/agent/links-hold.c's to say. */
+static int64_t kept_until(const struct world *w, const struct kv *kv, int consumer, int slot, const struct record *r)
+{
+	int host = w->kv.records[consumer].host;
+	int64_t returned_at = w->hosts[host].hears_since, until = 0;
+
+	if (!routes_to(w, consumer, slot) || w->actual[slot].container != CONTAINER_RUNNING)
+		return 0;
+	if (!kv->host_alive[r->host] && r->host != host)
+		return others_serve(w, kv, consumer, r->component) ? 0 : kv->host_seen_at[r->host] + HOLD_DEAD_MS;
+	if (r->health == PLAN_UNKNOWN)
+		until = r->health_at + HOLD_UNRUN_MS;
+	return returned_at && until < returned_at + HOLD_RETURNED_MS ? returned_at + HOLD_RETURNED_MS : until;
+}
+
+static bool is_sent_to(struct world *w, const struct kv *kv, int consumer, int slot, const struct record *r)
+{
+	int host = w->kv.records[consumer].host;
+	int64_t until;
+
+	if (!r || !r->listed || r->health == PLAN_MAINTENANCE)
 		return false;
-	if (r->health == PLAN_PASSING && kv->host_alive[r->host])
+	if (is_well(kv, r, host))
 		return true;
-	return grace && r->health != PLAN_MAINTENANCE && routes_to(w, consumer, slot) &&
-	       w->actual[slot].container == CONTAINER_RUNNING;
+	until = kept_until(w, kv, consumer, slot, r);
+	if (until > w->now)
+		sooner(&w->hosts[host].links_at, until);
+	return until > w->now;
 }
 
 /* HAProxy tells when the last session ended, which may take its time; what is in a file has none. */
@@ -76,22 +112,24 @@ static void speak(struct world *w, const struct kv *kv, int consumer)
 	}
 }
 
-static void update(struct world *w, const struct kv *kv, int consumer, bool grace)
+static void update(struct world *w, const struct kv *kv, int consumer)
 {
 	struct actual *c = &w->actual[consumer];
-	bool had[COMPONENTS] = { 0 }, has[COMPONENTS] = { 0 };
+	int dropped[COMPONENTS] = { -1, -1, -1, -1 };
+	bool has[COMPONENTS] = { 0 };
 
 	for (int i = 0; i < w->kv.n_records; i++) {
 		int at = is_member(w, consumer, i) ? find_uid(kv, w->kv.records[i].uid, i) : -1;
-		bool on = is_sent_to(w, kv, consumer, i, at < 0 ? NULL : &kv->records[at], grace);
+		bool on = is_sent_to(w, kv, consumer, i, at < 0 ? NULL : &kv->records[at]);
 
-		had[w->kv.records[i].component] |= routes_to(w, consumer, i);
+		if (routes_to(w, consumer, i) && !on && truly_serves(w, i))
+			dropped[w->kv.records[i].component] = i;
 		has[w->kv.records[i].component] |= on;
 		set_route(c, i, on);
 	}
 	for (int i = 0; i < COMPONENTS; i++)
-		if (had[i] && !has[i])
-			check_empty_route(w, consumer, i);
+		if (dropped[i] >= 0 && !has[i])
+			check_empty_route(w, consumer, dropped[i]);
 	c->routed = true;
 }
 
@@ -107,7 +145,7 @@ void hear_links(struct world *w, int host)
 {
 	struct host *h = &w->hosts[host];
 	unsigned newest = w->n_snapshots - 1, at = newest;
-	bool grace = w->now < h->hears_since + GRACE_MS && h->hears_since, silent;
+	bool silent;
 	const struct kv *kv;
 
 	h->links_at = NEVER;
@@ -120,8 +158,6 @@ void hear_links(struct world *w, int host)
 	h->links_of = at;
 	if (at != newest || w->changed) /* what changed in this very moment is in the next answer */
 		h->links_at = w->now + between(w, 5, at != newest ? 2000 : 60);
-	if (grace)
-		sooner(&h->links_at, h->hears_since + GRACE_MS);
 	kv = &w->snapshots[at % SNAPSHOTS];
 	silent = !is_heard(w, host);
 	if (!silent && !w->calm && chance(w, 5)) { /* its words take longer */
@@ -130,7 +166,7 @@ void hear_links(struct world *w, int host)
 	}
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (is_consumer(w, i, host)) {
-			update(w, kv, i, grace);
+			update(w, kv, i);
 			if (!silent)
 				speak(w, kv, i);
 		}

@@ -263,6 +263,7 @@ void publish_soon(struct world *w, int slot, int64_t most_ms);
 void stop_agent(struct world *w, int host);
 void start_agent(struct world *w, int host);
 void consul_returns(struct world *w);
+void forget_checks(struct world *w, int host);
 
 /* agents.c */
 int64_t agents_next(const struct world *w);
@@ -296,7 +297,7 @@ void check_always(struct world *w);
 void check_action(struct world *w, int service, const struct plan_action *action, int slot);
 void check_remove(struct world *w, int slot);
 void check_moved(struct world *w, int host);
-void check_empty_route(struct world *w, int consumer, int component);
+void check_empty_route(struct world *w, int consumer, int dropped);
 bool host_is_well(const struct world *w, int host);
 
 /* settled.c */
