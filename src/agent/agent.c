@@ -324,7 +324,7 @@ static void describe_host(struct program *program, const struct agent_options *o
 	info = json_pack("{ss ss ss sO sf sI ss si sI sb}", "runtime", agent->env.runtime->ops->name, "version",
 			 version ? version : "", "address", agent->env.address, "labels", program->labels, "cpus",
 			 (double)sysconf(_SC_NPROCESSORS_ONLN), "memory", memory_for_nodes(agent->env.runtime), "agent",
-			 TEPUY_VERSION, "api", PROTOCOL_API, "reschedule_after", (json_int_t)agent->reschedule_ms,
+			 TEPUY_VERSION, "api", protocol_api, "reschedule_after", (json_int_t)agent->reschedule_ms,
 			 "machines", (int)agent->env.runtime->ops->machines);
 	if (options->tls_dir) {
 		_cleanup_(freep) char *peer = peer_server_url(agent->env.address, peer_port(options));

@@ -31,7 +31,7 @@ static int get_version(struct api_call *call, struct err *err)
 	rt->ops->probe(rt, &version, NULL);
 	consul_agent_self(call->env->consul, &self, NULL); /* away: its version is empty */
 	call->answer =
-	    json_pack("{ss si ss ss ss* s{ss ss} s{ss sb}}", "version", TEPUY_VERSION, "api", PROTOCOL_API, "host",
+	    json_pack("{ss si ss ss ss* s{ss ss} s{ss sb}}", "version", TEPUY_VERSION, "api", protocol_api, "host",
 		      call->env->host, "address", call->env->address, "trouble", api_trouble(call->env), "runtime",
 		      "name", rt->ops->name, "version", version ? version : "", "consul", "version",
 		      self.version ? self.version : "", "leader", (int)*call->leading);

@@ -86,6 +86,10 @@ const char *api_trouble(const struct node_env *env)
 	if (env->token_refused)
 		return _("Consul refuses this host's token: what runs here is not touched until a valid one is in the "
 			 "token file");
+	if (env->other_schema && env->old_schema)
+		return _(
+		    "The keys in Consul have a layout older than this agent's: what runs here is not touched until "
+		    "the tepuy that the cluster's other hosts have is installed on this host");
 	if (env->other_schema)
 		return _(
 		    "The keys in Consul have a layout that this agent does not know: what runs here is not touched "

@@ -231,16 +231,16 @@ static int check_protocol(const struct request *request, struct err *err)
 		return 0;
 	if (text_u64(number, &theirs) < 0)
 		return err_set(err, EINVAL, _("The header %s is no number and version"), PROTOCOL_HEADER);
-	if (theirs == PROTOCOL_API)
+	if (theirs == (uint64_t)protocol_api)
 		return 0;
 	return err_set(
 	    err, EPROTONOSUPPORT,
-	    theirs > PROTOCOL_API
+	    theirs > (uint64_t)protocol_api
 		? _("This tepuy is %s (protocol %llu), the agent of %s is the older %s (protocol %d): upgrade "
 		    "tepuy on %s, as with 'tepuy host upgrade'")
 		: _("This tepuy is %s (protocol %llu), the agent of %s is the newer %s (protocol %d): upgrade "
 		    "tepuy where you work, not on %s"),
-	    version, (unsigned long long)theirs, env->host, TEPUY_VERSION, PROTOCOL_API, env->host);
+	    version, (unsigned long long)theirs, env->host, protocol_program, protocol_api, env->host);
 }
 
 static int handle(struct request *request, struct err *err)
@@ -255,9 +255,12 @@ static int handle(struct request *request, struct err *err)
 	if (request->route->writes && request->call.env->other_schema)
 		return err_set(
 		    err, EPROTONOSUPPORT,
-		    _("The keys in Consul have a layout that the agent of %s, tepuy %s, does not know, so that it "
-		      "changes none: upgrade tepuy on %s"),
-		    request->call.env->host, TEPUY_VERSION, request->call.env->host);
+		    request->call.env->old_schema
+			? _("The keys in Consul have a layout older than that of the agent of %s, tepuy %s, so that "
+			    "it changes none: install the tepuy that the other hosts have on %s")
+			: _("The keys in Consul have a layout that the agent of %s, tepuy %s, does not know, so that "
+			    "it changes none: upgrade tepuy on %s"),
+		    request->call.env->host, protocol_program, request->call.env->host);
 	if (request->too_large)
 		return err_set(err, EFBIG, _("The request is larger than the agent accepts"));
 	if (request->route->json)

@@ -25,6 +25,7 @@ struct node_env {
 	const char *host;           /* this host's name in Consul */
 	const char *address;        /* its address for the other hosts */
 	_Atomic bool token_refused; /* Consul does not accept this host's token */
+	_Atomic bool old_schema;    /* that layout is one of before this program's */
 	_Atomic bool other_schema;  /* Consul's keys have a layout that this program does not know: none is written */
 };
 

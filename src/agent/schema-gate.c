@@ -44,10 +44,9 @@ struct first {
 static void write_first(void *data)
 {
 	struct first *first = data;
-	const char *value = PROTOCOL_STRING(PROTOCOL_SCHEMA);
 
 	/* Only if there is none: another agent, perhaps a newer one, may be as quick. The watch tells who was. */
-	first->r = consul_kv_cas(first->consul, KEY, value, strlen(value), 0, NULL);
+	first->r = consul_kv_cas(first->consul, KEY, protocol_schema_text, strlen(protocol_schema_text), 0, NULL);
 }
 
 static void begin_cluster(struct schema_gate *gate);
@@ -88,18 +87,21 @@ static void begin_cluster(struct schema_gate *gate)
 
 static void say(struct schema_gate *gate, uint64_t schema)
 {
-	bool open = schema == PROTOCOL_SCHEMA;
+	bool open = schema == (uint64_t)protocol_schema;
 
+	gate->agent->env.old_schema = schema < (uint64_t)protocol_schema;
 	gate->agent->env.other_schema = !open;
 	if (gate->told && gate->open == open)
 		return;
 	if (!open)
 		log_error(
 		    "The keys in Consul have layout %llu, this agent (tepuy %s) knows layout %d. It plans and writes "
-		    "nothing, and what runs here stays as it is: upgrade tepuy on this host.",
-		    (unsigned long long)schema, TEPUY_VERSION, PROTOCOL_SCHEMA);
+		    "nothing, and what runs here stays as it is: %s.",
+		    (unsigned long long)schema, protocol_program, protocol_schema,
+		    gate->agent->env.old_schema ? "install the tepuy that the cluster's other hosts have"
+						: "upgrade tepuy on this host");
 	else if (gate->told)
-		log_info("The keys in Consul have layout %d: the agent works again.", PROTOCOL_SCHEMA);
+		log_info("The keys in Consul have layout %d: the agent works again.", protocol_schema);
 	gate->told = true;
 	gate->open = open;
 	gate->fn(gate->data, open);

@@ -124,13 +124,23 @@ int api_reply_error(int status, const char *body, size_t len, struct err *err)
 	return r;
 }
 
+void api_reply_hosts(const char *body, size_t len, struct strv *ret)
+{
+	json_t *json = len ? json_loadb(body, len, 0, NULL) : NULL, *host;
+	size_t i;
+
+	json_array_foreach(json_object_get(json, "hosts"), i, host) if (json_is_string(host))
+	    strv_add(ret, json_string_value(host));
+	json_decref(json);
+}
+
 static int request(struct api *api, const struct http_request *given, struct http_reply *ret, struct err *err)
 {
 	_cleanup_err_ struct err own = ERR_INIT;
 	struct http_request req = *given;
 	int r;
 
-	req.header = PROTOCOL_LINE;
+	req.header = protocol_line;
 	r = http_request(api->http, &req, ret, &own);
 
 	if (r == 0)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/strv.h"
 #include "http/http.h"
 
 struct api;
@@ -43,6 +44,8 @@ int api_stream(struct api *api, const char *path, int64_t timeout_ms, api_line_f
 
 /* The error for a reply that is not 2xx, from its body. */
 int api_reply_error(int status, const char *body, size_t len, struct err *err);
+/* Of a reply with status 421: the hosts that have what was asked for, added to `ret`. */
+void api_reply_hosts(const char *body, size_t len, struct strv *ret);
 /* The error for no connection: says which socket and what to do. `code` is the positive errno. */
 int api_away(const char *socket, int code, struct err *err);
 

@@ -83,9 +83,9 @@ static int ask(const struct session *session, struct link *link, struct err *err
 
 	buf_printf(&link->out,
 		   "POST /v1/exec/%s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-		   "Upgrade: tepuy-exec\r\n" PROTOCOL_LINE
-		   "\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-		   session->target, strlen(body), body);
+		   "Upgrade: tepuy-exec\r\n%s\r\n"
+		   "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		   session->target, protocol_line, strlen(body), body);
 	r = send_all(link->fd, &link->out);
 	return r < 0 ? err_errno(err, -r, _("The request could not be sent to the agent")) : 0;
 }
@@ -112,7 +112,7 @@ static size_t content_length(const char *head)
 }
 
 /* Reads the answer to the request; frames that came with it stay in link->in. */
-static int take_answer(struct link *link, struct err *err)
+static int take_answer(const struct session *session, struct link *link, struct err *err)
 {
 	_cleanup_(freep) char *head = NULL;
 	int status = 0, r = 1;
@@ -131,7 +131,10 @@ static int take_answer(struct link *link, struct err *err)
 	length = content_length(head);
 	while (link->in.len < length && link->in.len < MOST_HEAD && r > 0)
 		r = receive(link);
-	return api_reply_error(status, buf_text(&link->in), link->in.len < length ? link->in.len : length, err);
+	length = link->in.len < length ? link->in.len : length;
+	if (status == 421)
+		api_reply_hosts(buf_text(&link->in), length, session->elsewhere);
+	return api_reply_error(status, buf_text(&link->in), length, err);
 }
 
 static int open_signals(void)
@@ -272,7 +275,7 @@ int session_run(const struct session *session, struct err *err)
 	if (r >= 0)
 		r = ask(session, &link, err);
 	if (r >= 0)
-		r = take_answer(&link, err);
+		r = take_answer(session, &link, err);
 	if (r >= 0)
 		r = converse(session, &link, err);
 	closep(&link.fd);

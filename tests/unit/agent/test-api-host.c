@@ -260,13 +260,30 @@ static void a_dead_host_is_removed_by_force(void **state)
 {
 	struct world *world = *state;
 	_cleanup_(freep) char *info = NULL, *node = NULL, *admin = NULL, *write = NULL;
+	_cleanup_(freep) char *mine = NULL, *other = NULL;
 
 	fake_consul_answer(
 	    world->fake, "/v1/catalog/node/h2",
 	    "{\"Node\":{\"Node\":\"h2\"},\"Services\":{"
 	    "\"portal-web-1.5\":{\"ID\":\"portal-web-1.5\",\"Service\":\"portal-web\",\"Meta\":{\"tepuy\":"
 	    "\"1\"}},\"other\":{\"ID\":\"other\",\"Service\":\"other\",\"Meta\":{}}}}");
+	for (int i = 0; i < 70; i++) { /* more than a transaction of Consul's holds */
+		_cleanup_(freep) char *offer = xasprintf("tepuy/image/i%d/have/h2", i);
+
+		fake_consul_set(world->fake, offer, "{\"id\":\"a\",\"size\":1}");
+	}
+	fake_consul_set(world->fake, "tepuy/image/i1/have/h1", "{\"id\":\"a\",\"size\":1}");
+	fake_consul_set(world->fake, "tepuy/image/i1/have/other-h2", "{\"id\":\"a\",\"size\":1}");
 	assert_int_equal(ask(world, "DELETE", "/v1/host/h2?force=1", "{\"author\":\"ana\"}"), 204);
+	for (int i = 0; i < 70; i++) {
+		_cleanup_(freep) char *key = xasprintf("tepuy/image/i%d/have/h2", i);
+		_cleanup_(freep) char *offer = fake_consul_get(world->fake, key);
+
+		assert_null(offer);
+	}
+	mine = fake_consul_get(world->fake, "tepuy/image/i1/have/h1");
+	other = fake_consul_get(world->fake, "tepuy/image/i1/have/other-h2");
+	assert_true(mine && other);
 	info = fake_consul_get(world->fake, "tepuy/host/h2/info");
 	node = fake_consul_get(world->fake, "tepuy/host/h2/node/portal/web/1.5");
 	admin = fake_consul_get(world->fake, "tepuy/host/h2/admin");
@@ -279,6 +296,44 @@ static void a_dead_host_is_removed_by_force(void **state)
 	assert_int_equal(fake_consul_writes(world->fake, "PUT /v1/catalog/deregister"), 1); /* not the other one */
 	assert_int_equal(ask(world, "GET", "/v1/hosts", NULL), 200);
 	assert_int_equal(json_array_size(json_object_get(world->json, "hosts")), 1);
+}
+
+static void look(struct world *world, enum consul_status *h2, int64_t now_ms)
+{
+	struct consul_check v[] = {
+		{ .node = (char *)"h1", .id = (char *)"serfHealth", .status = CONSUL_PASSING },
+		{ .node = (char *)"h2", .id = (char *)"serfHealth", .status = h2 ? *h2 : CONSUL_UNKNOWN },
+	};
+	struct consul_checks checks = { .v = v, .n = h2 ? 2 : 1 };
+
+	check_times_update(world->env.times, &checks, now_ms);
+}
+
+static json_int_t silent_since(struct world *world)
+{
+	assert_int_equal(ask(world, "GET", "/v1/host/h2", NULL), 200);
+	assert_true(json_is_false(json_object_get(world->json, "alive")));
+	return json_integer_value(json_object_get(world->json, "alive_since"));
+}
+
+/* Consul forgets a dead server's checks; since when it is dead is still known. */
+static void a_dead_server_is_dead_since_it_was_critical(void **state)
+{
+	enum consul_status alive = CONSUL_PASSING, dead = CONSUL_CRITICAL;
+	struct world *world = *state;
+
+	look(world, &alive, 1000);
+	look(world, &dead, 5000);
+	assert_int_equal(silent_since(world), 5000);
+	fake_consul_answer(world->fake, "/v1/health/state/any",
+			   "[{\"Node\":\"h1\",\"CheckID\":\"serfHealth\",\"Name\":\"s\",\"Status\":\"passing\"}]");
+	look(world, NULL, 9000);
+	assert_int_equal(silent_since(world), 5000);
+	look(world, NULL, 10000);
+	assert_int_equal(silent_since(world), 5000);
+	look(world, &alive, 11000);
+	look(world, NULL, 12000); /* gone without a word */
+	assert_int_equal(silent_since(world), 12000);
 }
 
 /* It came back, or another machine has its name: it is closed until somebody opens it. */
@@ -336,7 +391,7 @@ static void another_version_of_the_protocol_is_refused_before_anything_is_done(v
 	assert_int_equal(ask_as(world, "POST", "/v1/host/h1/drain", NULL, "Tepuy-Api: x"), 400);
 	admin = fake_consul_get(world->fake, "tepuy/host/h1/admin");
 	assert_null(admin);
-	assert_int_equal(ask_as(world, "POST", "/v1/host/h1/drain", NULL, PROTOCOL_LINE), 200);
+	assert_int_equal(ask_as(world, "POST", "/v1/host/h1/drain", NULL, protocol_line), 200);
 }
 
 /* --- what keeps the agent from its work --- */
@@ -389,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_so_already_is_not_written_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_is_needed_is_not_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_with_data_is_not_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_dead_server_is_dead_since_it_was_critical, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_runs_nodes_is_not_removed_even_by_force, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_dead_host_is_removed_by_force, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_removed_host_is_taken_in_again_by_opening_it, setup, teardown),
