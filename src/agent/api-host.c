@@ -203,6 +203,22 @@ static int may_remove(struct api_call *call, const struct host_list *list, bool 
 	return r;
 }
 
+/* What it said to have for others: nobody answers there any more. Its agent tells it anew should it come back. */
+static int add_offers(const struct node_env *env, const char *host, struct consul_kvs *kvs, struct consul_op **ops,
+		      size_t *n, struct err *err)
+{
+	_cleanup_(freep) char *end = xasprintf("/have/%s", host);
+	int r = consul_kv_list(env->consul, "tepuy/image/", kvs, err);
+
+	if (r < 0)
+		return r;
+	*ops = xreallocarray(*ops, *n + kvs->n, sizeof(**ops));
+	for (size_t i = 0; i < kvs->n; i++)
+		if (text_ends(kvs->v[i].key, end))
+			(*ops)[(*n)++] = (struct consul_op){ .verb = CONSUL_DELETE, .key = kvs->v[i].key };
+	return 0;
+}
+
 /* Its keys go in one step; what stays says that what the host still runs, should it come back, is to be taken away. */
 static int forget_host(struct api_call *call, struct err *err)
 {
@@ -210,14 +226,19 @@ static int forget_host(struct api_call *call, struct err *err)
 	_cleanup_(freep) char *admin = xasprintf("tepuy/host/%s/admin", call->rest), *text = NULL;
 	_cleanup_json_ json_t *json = changed_admin(NULL, "cordoned", true, author_of(call));
 	_cleanup_(freep) char *address = xasprintf("tepuy/address/%s", call->rest);
-	struct consul_op ops[3];
+	_cleanup_(freep) struct consul_op *ops = xcalloc(3, sizeof(*ops));
+	_cleanup_consul_kvs_ struct consul_kvs offers = { 0 };
+	size_t n = 3;
+	int r;
 
 	json_object_set_new(json, "removed", json_true());
 	text = json_canonical(json);
 	ops[0] = (struct consul_op){ .verb = CONSUL_DELETE_TREE, .key = tree };
 	ops[1] = (struct consul_op){ .verb = CONSUL_SET, .key = admin, .value = text, .len = strlen(text) };
 	ops[2] = (struct consul_op){ .verb = CONSUL_DELETE, .key = address };
-	return consul_txn(call->env->consul, ops, ARRAY_SIZE(ops), false, NULL, NULL, err);
+	r = add_offers(call->env, call->rest, &offers, &ops, &n, err);
+	/* A transaction holds 64 of them: the host's own keys are in the first. */
+	return r < 0 ? r : consul_txn(call->env->consul, ops, n, true, NULL, NULL, err);
 }
 
 /* Ours only. The leader does the same for hosts that stay away: what fails here is not lost. */

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/text.h"
+
 struct seen {
 	char *name; /* "host id" */
 	enum consul_status status;
@@ -68,9 +70,30 @@ static int64_t since(const struct check_times *times, const struct seen *now, in
 	return times->told ? now_ms : 0;
 }
 
-void check_times_update(struct check_times *times, const struct consul_checks *checks, int64_t now_ms)
+/*
+ * Consul takes a dead server out of its catalog, and the check with it: its host is dead for as long as that was
+ * critical. `list` has its first `n` sorted, and room for all that are known.
+ */
+static size_t keep_dead(const struct check_times *times, struct seen *list, size_t n, int64_t now_ms)
 {
-	struct seen *list = xcalloc(checks->n, sizeof(*list));
+	size_t all = n;
+
+	for (size_t i = 0; i < times->n; i++) {
+		const struct seen *before = &times->list[i];
+		bool dead = before->status == CONSUL_CRITICAL;
+
+		if (!text_ends(before->name, " serfHealth") || (n && bsearch(before, list, n, sizeof(*list), by_name)))
+			continue;
+		list[all++] = (struct seen){ .name = xstrdup(before->name),
+					     .status = CONSUL_CRITICAL,
+					     .since_ms = dead ? before->since_ms : now_ms };
+	}
+	return all;
+}
+
+static struct seen *take_checks(const struct consul_checks *checks, size_t room, size_t *ret_n)
+{
+	struct seen *list = xcalloc(checks->n + room + 1, sizeof(*list));
 	size_t n = 0;
 
 	for (size_t i = 0; i < checks->n; i++) {
@@ -79,14 +102,25 @@ void check_times_update(struct check_times *times, const struct consul_checks *c
 		if (check->node && check->id)
 			list[n++] = (struct seen){ .name = name_of(check->node, check->id), .status = check->status };
 	}
-	if (n)
-		qsort(list, n, sizeof(*list), by_name);
+	qsort(list, n, sizeof(*list), by_name);
+	*ret_n = n;
+	return list;
+}
+
+void check_times_update(struct check_times *times, const struct consul_checks *checks, int64_t now_ms)
+{
+	struct seen *list;
+	size_t n, all;
+
 	pthread_mutex_lock(&times->lock);
+	list = take_checks(checks, times->n, &n);
 	for (size_t i = 0; i < n; i++)
 		list[i].since_ms = since(times, &list[i], now_ms);
+	all = keep_dead(times, list, n, now_ms);
+	qsort(list, all, sizeof(*list), by_name);
 	list_free(times->list, times->n);
 	times->list = list;
-	times->n = n;
+	times->n = all;
 	times->told = true;
 	pthread_mutex_unlock(&times->lock);
 }

@@ -15,7 +15,8 @@ struct check_times;
 struct check_times *check_times_new(void);
 void check_times_free(struct check_times *times);
 
-/* All checks as they are at `now_ms` (realtime); those that are not among them are forgotten. */
+/* All checks as they are at `now_ms` (realtime); those that are not among them are forgotten, but for hosts' own
+ * (serfHealth): a host without one is dead, critical, since it was that. */
 void check_times_update(struct check_times *times, const struct consul_checks *checks, int64_t now_ms);
 /* When the check was first seen with that status; 0: not known. `node` is Consul's name of the host. */
 int64_t check_times_since(struct check_times *times, const char *node, const char *id, enum consul_status status);

@@ -121,10 +121,11 @@ json_t *host_list_row(const struct host_list *list, const struct node_env *env, 
 
 	if (!json_is_object(info))
 		return NULL;
-	row = json_pack("{ss sb sI sI sb}", "name", host, "alive", (int)host_list_alive(list, host), "alive_since",
-			(json_int_t)(serf ? check_times_since(env->times, host, serf->id, serf->status) : 0), "nodes",
-			(json_int_t)host_list_nodes(list, host), "leader",
-			(int)(list->leader && !strcmp(list->leader, host)));
+	row = json_pack(
+	    "{ss sb sI sI sb}", "name", host, "alive", (int)host_list_alive(list, host), "alive_since",
+	    (json_int_t)check_times_since(env->times, host, "serfHealth", serf ? serf->status : CONSUL_CRITICAL),
+	    "nodes", (json_int_t)host_list_nodes(list, host), "leader",
+	    (int)(list->leader && !strcmp(list->leader, host)));
 	copy(row, info, "address", json_string(""));
 	copy(row, info, "runtime", json_string(""));
 	copy(row, info, "version", json_string(""));

@@ -81,7 +81,16 @@ check "the gossip key is rotated" tepuy host rotate-keys
 check "certificates are renewed" tepuy host renew
 check "the page is still there" both_web_answer "$front"
 
+# Who says to have images: as a host's root sees it, with its token.
+offers_of() { # HOST
+	# shellcheck disable=SC2016 # for the host
+	lab_root "$lab" 1 sh -c 'CONSUL_HTTP_TOKEN=$(cat /etc/tepuy/consul-token) consul kv get -recurse tepuy/image/' |
+		grep "/have/$1:"
+}
+case_begin "the host that goes has told of images that it has"
+if [ -n "$(offers_of "$victim")" ]; then ok; else not_ok; fi
 check "a host is drained and removed" tepuy host remove "$victim"
+equal "nothing in Consul says any more that it has images" '' "$(offers_of "$victim")"
 equal "the cluster has the others" "$(for i in h1 h2 h3 h4; do [ $i = "$victim" ] || echo $i; done | xargs)" "$(hosts_in_state alive)"
 check "the page is still there" wait_for 30 both_web_answer "$front"
 check "the same host is added again" tepuy host apply --package "$(deb later)"
