@@ -102,6 +102,9 @@ const struct command cmd_down = {
 	.group = GROUP_SERVICE,
 	.flags = COMMAND_AGENT,
 	.summary = N_("Stop a service and remove its nodes, never its volumes"),
+	.details = N_("Nodes on a host that does not answer are named at once. When only such nodes are left, it waits "
+		      "ten seconds for them and ends with status 3: the agents remove them when their host returns, or "
+		      "'tepuy host remove --force' forgets it."),
 	.usage = "SERVICE",
 	.min = 1,
 	.max = 1,

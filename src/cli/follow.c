@@ -13,11 +13,14 @@
 #include "base/i18n.h"
 #include "cli/api.h"
 #include "cli/arguments.h"
+#include "cli/left-behind.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/view.h"
 
 enum { AWAY_MS = 60000, RETRY_MS = 250 };
+/* How long what is on dead hosts is waited for when nothing else is left, and how often their state is looked at. */
+enum { LEFT_MS = 10000, LOOK_MS = 15000 };
 
 static char interrupted_text[512];
 
@@ -100,7 +103,10 @@ struct follower {
 	struct progress *progress;
 	json_t *troubles; /* the last that was seen of each node that did not work: it may be gone when all is over */
 	json_t *last;
-	enum { FOLLOW_GOING, FOLLOW_SUCCESS, FOLLOW_FAILURE, FOLLOW_SUPERSEDED } outcome;
+	struct left_behind *left; /* NULL: what is on dead hosts does not matter */
+	int64_t heard_ms;         /* when the agent last said something */
+	int64_t left_ms;          /* clock_monotonic_ms: since when only such nodes are there; 0: it is not so */
+	enum { FOLLOW_GOING, FOLLOW_SUCCESS, FOLLOW_FAILURE, FOLLOW_SUPERSEDED, FOLLOW_LEFT } outcome;
 };
 
 static bool in_trouble(const json_t *node)
@@ -164,6 +170,21 @@ static void judge(struct follower *f, const json_t *status)
 		f->outcome = !strcmp(phase, f->follow->goal) ? FOLLOW_SUCCESS : FOLLOW_FAILURE;
 }
 
+/* Whether all that is left is on dead hosts has changed: how long is waited for it changes, too. */
+static bool look_for_left(struct follower *f, int64_t now)
+{
+	bool before = f->left_ms != 0;
+
+	/* Until the leader took the request up, nothing says what will be left. */
+	if (json_number(json_object_get(f->last, "status"), "revision") < f->follow->revision)
+		return false;
+	if (!left_behind_look(f->left, f->follow->service, f->last, f->progress))
+		f->left_ms = 0;
+	else if (!f->left_ms)
+		f->left_ms = now;
+	return before != (f->left_ms != 0);
+}
+
 static int on_change(void *data, const json_t *service, struct err *err)
 {
 	const json_t *status = json_object_get(service, "status");
@@ -175,6 +196,7 @@ static int on_change(void *data, const json_t *service, struct err *err)
 	(void)err;
 	json_decref(f->last);
 	f->last = json_incref((json_t *)service);
+	f->heard_ms = now;
 	judge(f, status);
 	/* Until the leader took the request up, the phase is that of the revision before. */
 	if (f->progress && json_number(status, "revision") >= f->follow->revision)
@@ -184,7 +206,9 @@ static int on_change(void *data, const json_t *service, struct err *err)
 	json_array_foreach(json_object_get(service, "nodes"), i, node) show_node(f, node, now);
 	if (f->progress)
 		progress_end(f->progress, now);
-	return f->outcome != FOLLOW_GOING;
+	if (f->outcome != FOLLOW_GOING)
+		return 1;
+	return f->left && look_for_left(f, now);
 }
 
 struct progress *follow_progress(struct cli *cli)
@@ -231,6 +255,10 @@ static enum status conclude(struct cli *cli, const struct follower *f)
 {
 	if (f->outcome == FOLLOW_SUCCESS)
 		return STATUS_DONE;
+	if (f->outcome == FOLLOW_LEFT) {
+		left_behind_conclude(f->left, f->follow->service);
+		return STATUS_PARTLY;
+	}
 	if (f->outcome == FOLLOW_SUPERSEDED)
 		cli_note(cli,
 			 _("%s: someone else submitted revision %lld meanwhile; revision %lld is no longer followed"),
@@ -239,6 +267,33 @@ static enum status conclude(struct cli *cli, const struct follower *f)
 	else
 		explain_failure(cli, f);
 	return STATUS_FAILED;
+}
+
+/* follow_watch in pieces: a host that dies or comes back need not change what is said of the service. */
+static int watch_pieces(struct cli *cli, struct follower *f, struct err *err)
+{
+	int64_t timeout_ms = f->follow->timeout_ms, end = clock_monotonic_ms() + timeout_ms, now, piece;
+	int r;
+
+	f->heard_ms = clock_monotonic_ms();
+	if (!f->left)
+		return follow_watch(cli, f->follow->service, timeout_ms, on_change, f, err);
+	for (;;) {
+		now = clock_monotonic_ms();
+		piece = f->left_ms ? f->left_ms + LEFT_MS - now : LOOK_MS;
+		if (f->left_ms && piece <= 0) {
+			f->outcome = FOLLOW_LEFT;
+			return 1;
+		}
+		if (timeout_ms && end - now < piece)
+			return follow_watch(cli, f->follow->service, end > now ? end - now : 1, on_change, f, err);
+		r = follow_watch(cli, f->follow->service, piece, on_change, f, err);
+		if (f->outcome != FOLLOW_GOING || (r < 0 && r != -ETIMEDOUT))
+			return r;
+		if (clock_monotonic_ms() - f->heard_ms > AWAY_MS)
+			return api_away(cli->socket, ECONNREFUSED, err);
+		err_release(err);
+	}
 }
 
 enum status follow_service(struct cli *cli, const struct follow *follow, json_t **ret_service)
@@ -251,13 +306,16 @@ enum status follow_service(struct cli *cli, const struct follow *follow, json_t 
 	if (!follow->quiet)
 		f.progress = follow_progress(cli);
 	follow_explain_interrupt(follow->service);
-	r = follow_watch(cli, follow->service, follow->timeout_ms, on_change, &f, &err);
+	if (!strcmp(follow->goal, "removed"))
+		f.left = left_behind_new(cli);
+	r = watch_pieces(cli, &f, &err);
 	progress_free(f.progress);
 	status = r < 0 ? cli_failed(cli, &err) : conclude(cli, &f);
 	if (ret_service)
 		*ret_service = json_incref(f.last);
 	json_decref(f.last);
 	json_decref(f.troubles);
+	left_behind_free(f.left);
 	return status;
 }
 

@@ -24,7 +24,8 @@ struct follow {
 /*
  * Shows the progress of each node until the service's phase is final for that revision; on failure, why, with the
  * failing checks' output and the nodes' last log lines. `ret_service` (may be NULL) gets the last answer. When the
- * agent is restarted meanwhile it is waited for.
+ * agent is restarted meanwhile it is waited for. With the goal "removed", what is on hosts that do not answer is waited
+ * for only shortly once all else is gone: STATUS_PARTLY.
  */
 enum status follow_service(struct cli *cli, const struct follow *follow, json_t **ret_service);
 
