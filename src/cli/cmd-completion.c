@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/i18n.h"
 #include "base/strv.h"
@@ -9,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/complete.h"
+#include "cli/inventory.h"
 #include "cli/output.h"
 
 static void add(struct strv *words, char *word)
@@ -57,6 +59,27 @@ static enum status names(struct cli *cli, bool targets)
 	return STATUS_DONE;
 }
 
+/* Those of the document here, and those of the cluster. */
+static enum status host_names(struct cli *cli)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_inventory_ struct inventory inventory = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
+	_cleanup_err_ struct err err = ERR_INIT;
+	const json_t *host;
+	size_t i;
+
+	if (access("hosts.yaml", F_OK) == 0)
+		inventory_load(cli, "hosts.yaml", NULL, NULL, &inventory, &err);
+	for (i = 0; i < inventory.n; i++)
+		add(&words, xstrdup(inventory.hosts[i].name));
+	api_get(cli->api, "/v1/hosts", &answer, &err);
+	json_array_foreach(json_object_get(answer, "hosts"), i, host) add(&words, xstrdup(json_text(host, "name")));
+	for (i = 0; i < words.n; i++)
+		fprintf(cli->out, "%s\n", words.v[i]);
+	return words.n ? STATUS_DONE : STATUS_FAILED;
+}
+
 static int run(struct cli *cli, const struct arguments *args)
 {
 	const char *what = args->words.v[0];
@@ -64,6 +87,8 @@ static int run(struct cli *cli, const struct arguments *args)
 
 	if (!strcmp(what, "services") || !strcmp(what, "targets"))
 		return names(cli, !strcmp(what, "targets"));
+	if (!strcmp(what, "hosts"))
+		return host_names(cli);
 	if (!strcmp(what, "bash"))
 		complete_bash(&buf);
 	else if (!strcmp(what, "zsh"))
@@ -74,14 +99,14 @@ static int run(struct cli *cli, const struct arguments *args)
 	return STATUS_DONE;
 }
 
-static const char *const shells[] = { "bash", "zsh", "services", "targets", NULL };
+static const char *const shells[] = { "bash", "zsh", "services", "targets", "hosts", NULL };
 
 const struct command cmd_completion = {
 	.name = "completion",
 	.group = GROUP_OTHER,
 	.flags = COMMAND_AGENT,
 	.summary = N_("Write the completion script of a shell"),
-	.usage = "bash|zsh|services|targets",
+	.usage = "bash|zsh|services|targets|hosts",
 	.min = 1,
 	.max = 1,
 	.choices = shells,

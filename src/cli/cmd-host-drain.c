@@ -82,6 +82,7 @@ const struct command cmd_host_drain = {
 	.usage = "HOST",
 	.min = 1,
 	.max = 1,
+	.word = WORD_HOST,
 	.options = drain_options,
 	.exec = drain,
 };
@@ -99,6 +100,7 @@ const struct command cmd_host_undrain = {
 	.usage = "HOST",
 	.min = 1,
 	.max = 1,
+	.word = WORD_HOST,
 	.options = undrain_options,
 	.exec = undrain,
 };

@@ -181,6 +181,7 @@ const struct command cmd_host_remove = {
 	.usage = "HOST",
 	.min = 1,
 	.max = 1,
+	.word = WORD_HOST,
 	.options = options,
 	.exec = run,
 };

@@ -40,6 +40,7 @@ const struct command cmd_host_show = {
 	.usage = "HOST",
 	.min = 1,
 	.max = 1,
+	.word = WORD_HOST,
 	.options = options,
 	.exec = run,
 };

@@ -32,7 +32,7 @@ enum command_flags {
 };
 
 /* What a word is, for shells to complete it. */
-enum word_kind { WORD_ANY, WORD_FILE, WORD_DIRECTORY, WORD_SERVICE, WORD_TARGET };
+enum word_kind { WORD_ANY, WORD_FILE, WORD_DIRECTORY, WORD_SERVICE, WORD_TARGET, WORD_HOST };
 
 enum option_type {
 	OPTION_FLAG,     /* takes nothing */

@@ -59,6 +59,7 @@ static void bash_offer(struct buf *to, enum word_kind kind, const char *const *c
 		[WORD_DIRECTORY] = "_tepuy_offer -d",
 		[WORD_SERVICE] = "_tepuy_offer -W \"$(tepuy completion services 2>/dev/null)\"",
 		[WORD_TARGET] = "_tepuy_offer -W \"$(tepuy completion targets 2>/dev/null)\"",
+		[WORD_HOST] = "_tepuy_offer -W \"$(tepuy completion hosts 2>/dev/null)\"",
 	};
 	_cleanup_(freep) char *words = join_choices(choices, " ");
 
@@ -68,17 +69,32 @@ static void bash_offer(struct buf *to, enum word_kind kind, const char *const *c
 		buf_adds(to, calls[kind]);
 }
 
+/* What the parser takes of every command that talks to an agent, without a row of its own. */
+static const struct command_option host_option = {
+	.name = "host",
+	.type = OPTION_TEXT,
+	.word = WORD_HOST,
+	.argument = "NAME",
+	.help = N_("Talk to that host's agent, by SSH"),
+};
+
+static void bash_option_value(struct buf *to, const struct command_option *o)
+{
+	buf_adds(to, "\t\t");
+	add_names(to, o, "|");
+	buf_adds(to, ") ");
+	bash_offer(to, o->word, o->choices);
+	buf_adds(to, "; return ;;\n");
+}
+
 static void bash_option_values(struct buf *to, const struct command *command)
 {
 	for (const struct command_option *o = command->options; o && o->name; o++) {
-		if (!o->argument)
-			continue;
-		buf_adds(to, "\t\t");
-		add_names(to, o, "|");
-		buf_adds(to, ") ");
-		bash_offer(to, o->word, o->choices);
-		buf_adds(to, "; return ;;\n");
+		if (o->argument)
+			bash_option_value(to, o);
 	}
+	if (command->flags & COMMAND_AGENT)
+		bash_option_value(to, &host_option);
 }
 
 static void bash_command(struct buf *to, const struct command *command)
@@ -90,6 +106,8 @@ static void bash_command(struct buf *to, const struct command *command)
 		buf_addc(to, ' ');
 		add_names(to, o, " ");
 	}
+	if (command->flags & COMMAND_AGENT)
+		buf_adds(to, " --host");
 	buf_adds(to, "'\n\t\telse\n\t\t\t");
 	bash_offer(to, command->word, command->choices);
 	buf_adds(to, "\n\t\tfi\n\t\t;;\n");
@@ -157,6 +175,7 @@ static char *zsh_action(enum word_kind kind, const char *const *choices)
 		[WORD_DIRECTORY] = "_files -/",
 		[WORD_SERVICE] = "_tepuy_words services",
 		[WORD_TARGET] = "_tepuy_words targets",
+		[WORD_HOST] = "_tepuy_words hosts",
 	};
 	_cleanup_(freep) char *words = join_choices(choices, " ");
 
@@ -190,6 +209,8 @@ static void zsh_command(struct buf *to, const struct command *command)
 	zsh_quote(to, "[", _("Show this help"), "]");
 	for (const struct command_option *o = command->options; o && o->name; o++)
 		zsh_option(to, o);
+	if (command->flags & COMMAND_AGENT)
+		zsh_option(to, &host_option);
 	if (command->max != 0) {
 		words = xasprintf("*:%s:%s", _("argument"), action);
 		buf_adds(to, " \\\n\t\t\t");

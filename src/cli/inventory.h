@@ -16,7 +16,7 @@
 #define OPTIONS_INVENTORY \
 	{ .name = "inventory", .letter = 'I', .type = OPTION_TEXT, .word = WORD_FILE, .argument = "FILE", \
 	  .help = N_("Hosts are those of FILE instead of hosts.yaml") }, \
-	{ .name = "hosts", .letter = 'H', .type = OPTION_LIST, .argument = "NAME[,NAME]…", \
+	{ .name = "hosts", .letter = 'H', .type = OPTION_LIST, .word = WORD_HOST, .argument = "NAME[,NAME]…", \
 	  .help = N_("Only these hosts, patterns as web* too; names that are not in the file are ssh's") }, \
 	{ .name = "label", .letter = 'l', .type = OPTION_LIST, .argument = "NAME=VALUE", \
 	  .help = N_("Only hosts with that label; may be given several times") }
