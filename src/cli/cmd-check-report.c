@@ -7,11 +7,24 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/spread.h"
 #include "cli/target.h"
 
 static bool is_status(const char *text)
 {
 	return !strcmp(text, "passing") || !strcmp(text, "warning") || !strcmp(text, "critical");
+}
+
+struct report {
+	const char *path;
+	const json_t *body;
+};
+
+static int report_to(void *data, struct api *api, struct err *err)
+{
+	const struct report *report = data;
+
+	return api_call(api, "POST", report->path, report->body, NULL, err);
 }
 
 static int run(struct cli *cli, const struct arguments *args)
@@ -21,6 +34,7 @@ static int run(struct cli *cli, const struct arguments *args)
 	_cleanup_json_ json_t *body = NULL;
 	_cleanup_err_ struct err err = ERR_INIT;
 	const char *status = args->words.v[2];
+	struct report report;
 
 	if (target_parse(args->words.v[0], &target, &err) < 0)
 		return cli_usage(cli, "%s", err_text(&err));
@@ -30,9 +44,8 @@ static int run(struct cli *cli, const struct arguments *args)
 	body = json_pack("{s:s, s:s}", "status", status, "output", arguments_text(args, "output", ""));
 	if (!body)
 		return cli_usage(cli, _("The text of --output is not UTF-8"));
-	if (api_call(cli->api, "POST", path, body, NULL, &err) < 0)
-		return cli_failed(cli, &err);
-	return STATUS_DONE;
+	report = (struct report){ .path = path, .body = body };
+	return spread_each(cli, &target, report_to, &report);
 }
 
 static const struct command_option options[] = {
@@ -49,6 +62,8 @@ const struct command cmd_check_report = {
 	.group = GROUP_NODE,
 	.flags = COMMAND_AGENT,
 	.summary = N_("Report the status of a ttl check"),
+	.details = N_("Of all nodes of the target. Those on other hosts than the one that is asked are reached by SSH, "
+		      "as with --host: what reports from a node's own host should name that node."),
 	.usage = "TARGET ID passing|warning|critical",
 	.min = 3,
 	.max = 3,

@@ -29,10 +29,9 @@ static int on_event(void *data, json_t *event, struct err *err)
 	_cleanup_(freep) char *time = output_time(json_number(event, "time"));
 	_cleanup_buf_ struct buf buf = { 0 };
 
-	(void)err;
 	if (printer->json) {
 		output_json_line(printer->cli->out, event);
-		return 0;
+		return output_flush(printer->cli->out, err);
 	}
 	output_colour(&buf, printer->cli->colour, DIM, time);
 	if (!printer->service)
@@ -42,8 +41,7 @@ static int on_event(void *data, json_t *event, struct err *err)
 	add_safe(&buf, " %s", json_text(event, "text"));
 	add_safe(&buf, "  (%s)", json_text(event, "host"));
 	fprintf(printer->cli->out, "%s\n", buf_text(&buf));
-	fflush(printer->cli->out);
-	return 0;
+	return output_flush(printer->cli->out, err);
 }
 
 static int run(struct cli *cli, const struct arguments *args)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <pthread.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -8,11 +9,14 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/spread.h"
 #include "cli/target.h"
 
 struct printer {
 	struct cli *cli;
-	bool json, named; /* named: each line says of which node it is */
+	const char *path;
+	bool json, named;     /* named: each line says of which node it is */
+	pthread_mutex_t lock; /* of the output: each host has a thread */
 };
 
 /* Each node has its own colour among those that say neither good nor bad. */
@@ -37,10 +41,11 @@ static int on_line(void *data, json_t *line, struct err *err)
 	_cleanup_buf_ struct buf buf = { 0 };
 	size_t n = strlen(text);
 
-	(void)err;
 	if (printer->json) {
+		pthread_mutex_lock(&printer->lock);
 		output_json_line(printer->cli->out, line);
-		return 0;
+		pthread_mutex_unlock(&printer->lock);
+		return output_flush(printer->cli->out, err);
 	}
 	while (n && strchr("\r\n", text[n - 1]))
 		text[--n] = '\0';
@@ -48,14 +53,22 @@ static int on_line(void *data, json_t *line, struct err *err)
 	if (printer->named)
 		add_name(&buf, printer->cli->colour, json_text(line, "node"));
 	buf_printf(&buf, "%s\n", text);
+	pthread_mutex_lock(&printer->lock);
 	fputs(buf_text(&buf), printer->cli->out);
-	fflush(printer->cli->out);
-	return 0;
+	pthread_mutex_unlock(&printer->lock);
+	return output_flush(printer->cli->out, err);
+}
+
+static int follow_agent(void *data, struct api *api, struct err *err)
+{
+	struct printer *printer = data;
+
+	return api_stream(api, printer->path, 0, on_line, printer, err);
 }
 
 static int run(struct cli *cli, const struct arguments *args)
 {
-	struct printer printer = { .cli = cli, .json = arguments_has(args, "json") };
+	struct printer printer = { .cli = cli, .json = arguments_has(args, "json"), .lock = PTHREAD_MUTEX_INITIALIZER };
 	_cleanup_target_ struct target target = { 0 };
 	_cleanup_err_ struct err err = ERR_INIT;
 	_cleanup_(freep) char *path = NULL;
@@ -66,9 +79,8 @@ static int run(struct cli *cli, const struct arguments *args)
 	printer.named = target.node == 0;
 	path = xasprintf("/v1/logs/%s?follow=%d&tail=%lld&timestamps=%d", target.text, arguments_has(args, "follow"),
 			 tail, arguments_has(args, "timestamps"));
-	if (api_stream(cli->api, path, 0, on_line, &printer, &err) < 0)
-		return cli_failed(cli, &err);
-	return STATUS_DONE;
+	printer.path = path;
+	return spread_each(cli, &target, follow_agent, &printer);
 }
 
 static const struct command_option options[] = {
@@ -88,6 +100,8 @@ const struct command cmd_logs = {
 	.group = GROUP_NODE,
 	.flags = COMMAND_AGENT,
 	.summary = N_("Show what nodes wrote to their output"),
+	.details = N_("Nodes on other hosts than the one that is asked are reached by SSH, as with --host. When a host "
+		      "cannot be reached the others' lines are shown, and the exit status is 3."),
 	.usage = "TARGET",
 	.min = 1,
 	.max = 1,

@@ -2,6 +2,7 @@
 #include "cli/output.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <wchar.h>
@@ -146,6 +147,17 @@ void output_json_line(FILE *to, const json_t *json)
 	json_dumpf(json, to, JSON_COMPACT);
 	fputc('\n', to);
 	fflush(to);
+}
+
+int output_flush(FILE *to, struct err *err)
+{
+	int code = fflush(to) == EOF ? errno : ferror(to) ? EIO : 0;
+
+	if (code == EPIPE) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
+	return code ? err_errno(err, code, _("Cannot write the output")) : 0;
 }
 
 const char *json_text(const json_t *object, const char *key)

@@ -31,6 +31,11 @@ char *output_since(int64_t ms);
 /* Indented, keys in the order in which they were set; the caller keeps `json`. */
 void output_json(FILE *to, const json_t *json);
 void output_json_line(FILE *to, const json_t *json);
+/*
+ * Gives a stream's reader what was written so far. A reader that has gone ends the program as SIGPIPE does, also where
+ * that is ignored; -errno for other trouble.
+ */
+int output_flush(FILE *to, struct err *err);
 
 /* Members of JSON that came from elsewhere: "" or 0 when absent or of another type. Borrowed. */
 const char *json_text(const json_t *object, const char *key);

@@ -98,6 +98,8 @@ int session_connect(struct opening *opening, struct err *err)
 	int64_t start = clock_monotonic_ms();
 	int r;
 
+	if (opening->options->through && !opening->depth)
+		return session_through(opening->options->through, settings->hostname, settings->port, err);
 	if (!settings->proxy_jump)
 		return connect_direct(opening, err);
 	jump_release(opening->remote->jump);

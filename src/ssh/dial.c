@@ -14,6 +14,7 @@ struct remote_dial {
 	struct mux *mux;
 	int node;   /* O_PATH of the socket, which has no name any more */
 	char *path; /* "/proc/self/fd/<node>" */
+	char *user;
 };
 
 static int make_socket(const char *dir, int *ret_listener, int *ret_node, struct err *err)
@@ -74,6 +75,7 @@ int remote_dial_start(const struct remote_host *host, const struct remote_option
 	}
 	dial = xcalloc(1, sizeof(*dial));
 	dial->node = node;
+	dial->user = xstrdup(remote->user);
 	dial->path = xasprintf("/proc/self/fd/%d", node);
 	r = mux_listen(remote, listener, argv, sudo, &dial->mux, err);
 	if (r < 0) {
@@ -92,10 +94,21 @@ void remote_dial_stop(struct remote_dial *dial)
 	mux_free(dial->mux);
 	close(dial->node);
 	free(dial->path);
+	free(dial->user);
 	free(dial);
 }
 
 char *remote_dial_trouble(struct remote_dial *dial)
 {
 	return mux_trouble(dial->mux);
+}
+
+const char *remote_dial_user(const struct remote_dial *dial)
+{
+	return dial->user;
+}
+
+int session_through(struct remote_dial *dial, const char *host, uint16_t port, struct err *err)
+{
+	return mux_forward(dial->mux, host, port, err);
 }

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/i18n.h"
 #include "base/text.h"
@@ -143,16 +141,7 @@ int jump_acquire(const char *spec, const struct remote_options *options, int dep
 
 int jump_connect(struct jump *jump, const char *host, uint16_t port, struct err *err)
 {
-	int pair[2], r;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(err, errno, _("Cannot open a socket"));
-	r = mux_add_forward(jump->mux, pair[1], host, port, err);
-	if (r < 0) {
-		close(pair[0]);
-		return r;
-	}
-	return pair[0];
+	return mux_forward(jump->mux, host, port, err);
 }
 
 char *jump_trouble(struct jump *jump)

@@ -139,6 +139,21 @@ static int begin(struct stream *stream)
 	return ssh_channel_open_session(stream->channel);
 }
 
+/* libssh gives the reason's number (RFC 4254, 5.1) in its text only. */
+static void not_begun(struct mux *mux, struct stream *stream)
+{
+	const char *why = ssh_get_error(mux->remote->ssh);
+	_cleanup_(freep) char *text = NULL;
+
+	if (stream->host && strstr(why, "error (1)"))
+		text = xasprintf(_("%s does not let us go on from there to %s:%u: its sshd forwards nothing "
+				   "(AllowTcpForwarding)"),
+				 mux->remote->name, stream->host, stream->port);
+	else if (stream->host && strstr(why, "error (2)"))
+		text = xasprintf(_("%s cannot connect to %s:%u"), mux->remote->name, stream->host, stream->port);
+	fail(mux, stream, text ? text : why);
+}
+
 static void step_begin(struct mux *mux, struct stream *stream)
 {
 	int rc = begin(stream);
@@ -146,7 +161,7 @@ static void step_begin(struct mux *mux, struct stream *stream)
 	if (rc == SSH_AGAIN)
 		return;
 	if (rc != SSH_OK) {
-		fail(mux, stream, ssh_get_error(mux->remote->ssh));
+		not_begun(mux, stream);
 		return;
 	}
 	if (stream->state == STREAM_OPENING && !stream->host) {
@@ -451,23 +466,25 @@ void mux_free(struct mux *mux)
 	free(mux);
 }
 
-int mux_add_forward(struct mux *mux, int fd, const char *host, uint16_t port, struct err *err)
+int mux_forward(struct mux *mux, const char *host, uint16_t port, struct err *err)
 {
-	struct stream *stream = stream_new(fd);
+	struct stream *stream;
 	uint64_t one = 1;
+	int pair[2];
 
+	if (mux->dead)
+		return session_lost(mux->remote, err);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(err, errno, _("Cannot open a socket"));
+	stream = stream_new(pair[1]);
 	stream->host = xstrdup(host);
 	stream->port = port;
-	if (mux->dead) {
-		stream_free(stream);
-		return session_lost(mux->remote, err);
-	}
 	pthread_mutex_lock(&mux->lock);
 	stream->next = mux->added;
 	mux->added = stream;
 	pthread_mutex_unlock(&mux->lock);
 	(void)!write(mux->wake, &one, sizeof(one));
-	return 0;
+	return pair[0];
 }
 
 bool mux_is_alive(struct mux *mux)

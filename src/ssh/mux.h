@@ -15,8 +15,8 @@ int mux_listen(struct remote *remote, int listener, const struct strv *argv, boo
 	       struct err *err);
 /* Ends the thread, its streams and the session. */
 void mux_free(struct mux *mux);
-/* Takes over `fd`, also on failure, and joins it with a channel to that port as seen from the host. */
-int mux_add_forward(struct mux *mux, int fd, const char *host, uint16_t port, struct err *err);
+/* A socket that is joined with a channel to that port as seen from the host. */
+int mux_forward(struct mux *mux, const char *host, uint16_t port, struct err *err);
 bool mux_is_alive(struct mux *mux);
 /* Why a stream or the session failed last, or NULL. The caller owns it. */
 char *mux_trouble(struct mux *mux);

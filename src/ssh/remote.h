@@ -30,7 +30,10 @@ struct remote_host {
 	const char *user;        /* NULL: ssh_config's, or the operator's own */
 	const char *fingerprint; /* "SHA256:…": only this host key, without asking; NULL: known_hosts, or ask */
 	uint16_t port;           /* 0: ssh_config's, or 22 */
+	bool known_by_name;      /* its key is looked for under `name` where known_hosts has that, then its address */
 };
+
+struct remote_dial;
 
 enum remote_question {
 	REMOTE_NEW_HOST_KEY, /* `prompt` shows the fingerprint; "yes" accepts and remembers it */
@@ -52,10 +55,13 @@ struct remote_options {
 	int64_t silence_ms;      /* keepalive: a host that says nothing for so long is gone; 0: 15 s */
 	remote_ask_fn ask;       /* NULL: nobody is asked */
 	void *ask_data;
+	struct remote_dial *through; /* borrowed: the connection is a channel of its session, as seen from that host */
 };
 
 struct remote;
 
+/* Does ssh_config say where a host of that name is, or how it is reached? */
+bool remote_is_configured(const char *name, const struct remote_options *options);
 int remote_open(const struct remote_host *host, const struct remote_options *options, struct remote **ret,
 		struct err *err);
 void remote_close(struct remote *remote);
@@ -96,12 +102,13 @@ int remote_get(struct remote *remote, const char *path, int fd, bool sudo, struc
  * that runs `argv` on the host, its bytes going to and fro (as `docker` does with dial-stdio). Served by a thread until
  * remote_dial_stop; the session is its own.
  */
-struct remote_dial;
 int remote_dial_start(const struct remote_host *host, const struct remote_options *options, const struct strv *argv,
 		      bool sudo, struct remote_dial **ret, const char **ret_path, struct err *err);
 void remote_dial_stop(struct remote_dial *dial);
 /* What went wrong last behind the socket, where a connection can only be closed; NULL: nothing. The caller owns it. */
 char *remote_dial_trouble(struct remote_dial *dial);
+/* Whom the host let in. Borrowed. */
+const char *remote_dial_user(const struct remote_dial *dial);
 
 /* One argv as one line for a POSIX shell. The caller owns it. */
 char *remote_quote(const struct strv *argv);

@@ -180,7 +180,10 @@ static int limit_time(struct opening *opening, struct err *err)
 static int no_session(struct opening *opening, struct err *err)
 {
 	const struct remote *remote = opening->remote;
-	_cleanup_(freep) char *why = remote->jump ? jump_trouble(remote->jump) : NULL;
+	struct remote_dial *through = opening->options->through;
+	_cleanup_(freep) char *why = remote->jump ? jump_trouble(remote->jump)
+				     : through    ? remote_dial_trouble(through)
+						  : NULL;
 
 	if (clock_monotonic_ms() >= opening->deadline)
 		return err_set(err, ETIMEDOUT, _("%s (%s:%u) does not answer as an SSH server in time"), remote->name,
@@ -244,6 +247,32 @@ static int connect_and_check(struct opening *opening, struct err *err)
 	return r;
 }
 
+/* Under which name its key is known, and of which types. */
+static int know_as(struct opening *opening, char *name, struct err *err)
+{
+	const struct ssh_settings *settings = &opening->settings;
+	int r;
+
+	free(opening->known_name);
+	opening->known_name = name;
+	r = known_hosts_types(&settings->known_hosts, name, &opening->types, err);
+	return r < 0 ? r : known_hosts_types(&settings->global_known_hosts, name, &opening->types, err);
+}
+
+static int find_known(struct opening *opening, struct err *err)
+{
+	const struct ssh_settings *settings = &opening->settings;
+	int r = 0;
+
+	if (settings->host_key_alias)
+		return know_as(opening, known_hosts_name(settings->host_key_alias, 22), err);
+	if (opening->host->known_by_name)
+		r = know_as(opening, known_hosts_name(opening->host->name, settings->port), err);
+	if (r < 0 || opening->types.n)
+		return r;
+	return know_as(opening, known_hosts_name(settings->hostname, settings->port), err);
+}
+
 static int settle(struct opening *opening, const char *via, struct err *err)
 {
 	const struct remote_host *host = opening->host;
@@ -267,14 +296,11 @@ static int settle(struct opening *opening, const char *via, struct err *err)
 		strv_release(&settings->known_hosts);
 		strv_add(&settings->known_hosts, options->known_hosts);
 	}
-	opening->known_name = known_hosts_name(settings->host_key_alias ? settings->host_key_alias : settings->hostname,
-					       settings->host_key_alias ? 22 : settings->port);
 	opening->deadline = clock_monotonic_ms() + (options->connect_ms    ? options->connect_ms
 						    : settings->connect_ms ? settings->connect_ms
 									   : CONNECT_MS);
 	opening->remote->user = xstrdup(settings->user);
-	r = known_hosts_types(&settings->known_hosts, opening->known_name, &opening->types, err);
-	return r < 0 ? r : known_hosts_types(&settings->global_known_hosts, opening->known_name, &opening->types, err);
+	return find_known(opening, err);
 }
 
 static void opening_release(struct opening *opening)
@@ -316,6 +342,17 @@ int session_open(const struct remote_host *host, const struct remote_options *op
 	ssh_set_blocking(remote->ssh, 0);
 	*ret = TAKE_PTR(remote);
 	return 0;
+}
+
+bool remote_is_configured(const char *name, const struct remote_options *options)
+{
+	_cleanup_ssh_settings_ struct ssh_settings settings = { 0 };
+	const struct ssh_config *config = NULL;
+
+	if (shared_config(options->config, &config, NULL) < 0)
+		return false;
+	ssh_config_resolve(config, name, NULL, 0, &settings);
+	return settings.proxy_jump || settings.proxy_command || strcmp(settings.hostname, name) != 0;
 }
 
 int remote_open(const struct remote_host *host, const struct remote_options *options, struct remote **ret,

@@ -58,6 +58,9 @@ int session_authenticate(struct opening *opening, struct err *err);
 /* A socket to the host's sshd, through jump hosts if so. */
 int session_connect(struct opening *opening, struct err *err);
 
+/* A socket to a port as seen from the host that `dial` leads to; closed by the other side when it cannot be reached. */
+int session_through(struct remote_dial *dial, const char *host, uint16_t port, struct err *err);
+
 /* Is it still there? Asks it when it was silent for a while. Milliseconds until it is to be called again, or -errno. */
 int session_pulse(struct remote *remote, struct err *err);
 /* Waits for something of the session for at most `ms`; 0 or -errno of a session that is gone. */

@@ -234,9 +234,60 @@ class Streams(Case):
         self.assertEqual(self.tepuy("logs", "portal/web/1", status=0).stdout, "a?[2Jb\n")
 
     def test_logs_options_reach_the_agent(self):
-        self.agent.on("GET", ".*", Stream([]))
+        self.agent.on("GET", "/v1/logs.*", Stream([]))
         self.tepuy("logs", "-ftn", "5", "portal", status=0)
-        self.assertEqual(self.agent.requests[0][1], "/v1/logs/portal?follow=1&tail=5&timestamps=1")
+        self.assertEqual(self.agent.asked("GET", "/v1/logs")[0][1], "/v1/logs/portal?follow=1&tail=5&timestamps=1")
+
+    def on_two_hosts(self):
+        """web/1 is on srv1, whose agent is asked; web/2 on srv2, where nobody answers."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+        with open(os.path.join(self.dir, "hosts.yaml"), "w") as f:
+            f.write("hosts:\n  srv1: {address: 127.0.0.1}\n  srv2: {address: 127.0.0.1, port: %d}\n" % port)
+        nodes = [node("web/1", host="srv1"), node("web/2", host="srv2")]
+        self.agent.on("GET", "/v1/service/portal", Reply(200, service(nodes=nodes)))
+        self.agent.on("GET", "/v1/version", Reply(200, {"version": "0.1", "host": "srv1"}))
+
+    def test_logs_of_two_hosts_one_of_which_is_away(self):
+        self.on_two_hosts()
+        self.agent.on("GET", "/v1/logs/portal/web.*", Stream([{"node": "web/1", "stream": 1, "text": "hello\n"}]))
+        done = self.tepuy("logs", "portal/web", status=3)
+        self.assertEqual(done.stdout, "web/1 | hello\n")
+        self.assertRegex(done.stderr, r"\Atepuy: srv2: srv2 refuses connections at 127.0.0.1:\d+; .*\n\Z")
+
+    def test_logs_of_another_host_that_is_away(self):
+        self.on_two_hosts()
+        done = self.tepuy("logs", "portal/web/2", status=1)
+        self.assertIn("srv2 refuses connections", done.stderr)
+        self.assertEqual(self.agent.asked("GET", "/v1/logs"), [])
+
+    def test_report_to_two_hosts_one_of_which_is_away(self):
+        self.on_two_hosts()
+        self.agent.on("POST", "/v1/ttl/portal/web/beat", Reply(204))
+        done = self.tepuy("check", "report", "portal/web", "beat", "passing", status=3)
+        self.assertIn("srv2 refuses connections", done.stderr)
+
+    def test_logs_when_consul_is_away(self):
+        self.agent.on("GET", "/v1/service/portal", Reply(503, {"error": "Consul is away", "code": "EAGAIN"}))
+        self.agent.on("GET", "/v1/logs/portal/web.*", Stream([{"node": "web/1", "stream": 1, "text": "hello\n"}]))
+        done = self.tepuy("logs", "portal/web", status=0)
+        self.assertEqual(done.stdout, "web/1 | hello\n")
+        self.assertIn("Only the nodes of one host are asked", done.stderr)
+
+    def test_a_host_that_nobody_can_place(self):
+        nodes = [node("web/2", host="srv2")]
+        self.agent.on("GET", "/v1/service/portal", Reply(200, service(nodes=nodes)))
+        self.agent.on("GET", "/v1/version", Reply(200, {"version": "0.1", "host": "srv1"}))
+        self.agent.on("GET", "/v1/hosts", Reply(200, {"hosts": [{"name": "srv1", "address": "192.0.2.1"}]}))
+        self.assertIn("Where the host srv2 is, nobody says", self.tepuy("logs", "portal/web/2", status=1).stderr)
+
+    def test_a_reader_that_has_gone_ends_a_stream(self):
+        self.agent.on("GET", "/v1/logs/portal/web/1.*",
+                      Stream([{"node": "web/1", "stream": 1, "text": "x" * 1000 + "\n"}] * 1000, hold=True))
+        done = subprocess.run(["sh", "-c", f"exec {TEPUY} logs -f portal/web/1 | head -n 1"], env=self.env, cwd=self.dir,
+                              capture_output=True, timeout=8)
+        self.assertEqual((len(done.stdout), done.stderr), (1001, b""))
 
     def test_empty_lines_keep_a_stream_alive(self):
         self.agent.on("GET", "/v1/events.*", Stream([b"", {"time": 1, "kind": "up", "text": "x", "node": "web/1", "host": "srv1"}]))
@@ -320,7 +371,7 @@ class Checks(Case):
     def test_report(self):
         self.agent.on("POST", "/v1/ttl/portal/web/1/beat", Reply(204))
         self.tepuy("check", "report", "portal/web/1", "beat", "warning", "--output", "slow", status=0)
-        self.assertEqual(self.agent.requests[0][2], {"status": "warning", "output": "slow"})
+        self.assertEqual(self.agent.asked("POST")[0][2], {"status": "warning", "output": "slow"})
         self.tepuy("check", "report", "portal/web/1", "beat", "fine", status=2)
 
 
@@ -763,6 +814,13 @@ class Session(Case):
         self.agent.on("POST", "/v1/exec/portal/web/1", Reply(404, {"error": "web/1 does not run", "code": "ENOENT"}))
         self.assertEqual(self.tepuy("exec", "portal/web/1", "true", status=1).stderr, "tepuy: web/1 does not run.\n")
 
+    def test_another_host_that_is_away(self):
+        Streams.on_two_hosts(self)
+        self.agent.on("POST", "/v1/exec/portal/web/2", Reply(421, {"error": "portal/web/2 is not here", "code": "EREMOTE",
+                                                                  "hosts": ["srv2"]}))
+        done = self.tepuy("exec", "portal/web/2", "true", status=1)
+        self.assertRegex(done.stderr, r"\Atepuy: portal/web/2 is on another host: srv2 refuses connections at .*\n\Z")
+
     def test_cut(self):
         self.run_with(lambda frames: frames.send("1", b"half"))
         done = self.tepuy("exec", "portal/web/1", "true", status=1)
@@ -850,6 +908,19 @@ class Completion(Case):
     def test_targets_from_the_agent(self):
         self.agent.on("GET", "/v1/services", Reply(200, {"services": [service(nodes=[node("web/1"), node("web/2")])]}))
         self.assertEqual(self.bash("tepuy logs portal/"), ["portal/web", "portal/web/1", "portal/web/2"])
+
+    def test_hosts_of_the_document_and_the_cluster(self):
+        with open(os.path.join(self.dir, "hosts.yaml"), "w") as f:
+            f.write("hosts: {srv1: {address: 192.0.2.1}, srv2: {address: 192.0.2.2}}\n")
+        self.agent.on("GET", "/v1/hosts", Reply(200, {"hosts": [{"name": "srv2"}, {"name": "srv3"}]}))
+        self.assertEqual(self.bash("tepuy host show "), ["srv1", "srv2", "srv3"])
+        self.assertEqual(self.bash("tepuy ps --host srv"), ["srv1", "srv2", "srv3"])
+        self.assertEqual(self.bash("tepuy run --hosts srv3"), ["srv3"])
+
+    def test_host_is_offered_where_it_is_taken(self):
+        self.assertEqual(self.bash("tepuy logs --ho"), ["--host"])
+        self.assertEqual(self.bash("tepuy recipe lint --ho"), [])
+        self.assertIn("--host[Talk to", self.tepuy("completion", "zsh", status=0).stdout)
 
     def test_agent_away_says_nothing(self):
         done = self.tepuy("completion", "targets", env={"TEPUY_SOCKET": "/nowhere"})
