@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Three hosts of a lab, each with Consul (all three are servers), Docker and an agent; HAProxy on h1, web nodes on all, one
 # node with data on h3. Under load: a host dies and comes back, one is cut off, HAProxy's host is cut off from Consul,
-# Consul has no quorum, every agent and every Consul server is restarted. When FAULTS_TABLE names a file, as
+# Consul has no quorum, every agent and every Consul server is restarted, a host is drained. When FAULTS_TABLE names a file, as
 # docs/faults.md, the document on what it counted is written there.
 # needs: docker
 # lane: hosts
@@ -293,13 +293,22 @@ api() {
 	hosts_exec 1 curl -sS --unix-socket /run/tepuy/agent.sock -X "$1" "http://x/v1/$2"
 }
 
+checked "a web node is on the host that is going to be drained" web_on h2
 drained() {
-	api POST host/h2/drain | jq -e '.drained' >/dev/null || return 1
-	within 60 healthy_elsewhere web 3 h2 || return 1
-	wait_for 30 [ -z "$(hosts_exec 2 docker ps -q --filter label=tepuy.instance)" ]
-	api POST host/h2/undrain | jq -e '.drained | not' >/dev/null
+	load_start drained "$url"
+	sleep 1
+	began=$(now_ms)
+	api POST host/h2/drain | jq -e '.drained' >/dev/null || { fail_load "it is not drained"; return; }
+	within 90 healthy_elsewhere web 3 h2 || { fail_load "web: $(placed web)"; return; }
+	wait_for 90 nothing_runs 2 || { fail_load "h2 still runs: $(hosts_containers 2)"; return; }
+	drained_ms=$(($(now_ms) - began))
+	sleep 1
+	load_stop
+	table "a host with a web node is drained" "$requests" "$failures" "it is empty after $(seconds "$drained_ms")"
+	api POST host/h2/undrain | jq -e '.drained | not' >/dev/null || return 1
+	[ "$failures" = 0 ] || { cat "$TMP/drained.wrk"; failed_since "$began" | head -n 20; return 1; }
 }
-checked "a drained host is emptied" drained
+checked "a host is drained under load: it is emptied, no request fails" drained
 
 removed() {
 	api DELETE host/h3 | grep -q "is alive" || return 1
