@@ -5,7 +5,7 @@
 # ends without it and is completed when it returns.
 # needs: docker
 # lane: hosts
-# timeout: 600
+# timeout: 900
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
