@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# needs: docker
+# lane: xen
+# timeout: 3600
+# The shipped recipe static-site as a real Xen machine, behind HAProxy in Docker on another host: made from an image that
+# the Docker host builds, updated under load, destroyed behind tepuy's back, looked after and taken away again.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/lib-service.sh
+. "$(dirname "$0")/lib-service.sh"
+# shellcheck source=tests/lab/hosts.sh
+. "$(dirname "$0")/../lab/hosts.sh"
+# shellcheck source=tests/lab/xen.sh
+. "$(dirname "$0")/../lab/xen.sh"
+# shellcheck source=tests/e2e/lib-xen.sh
+. "$(dirname "$0")/lib-xen.sh"
+
+xen_begin xen-site
+url=http://$H1:8080
+
+# document TITLE
+document() {
+	cat >"$TMP/service.yaml" <<-END
+		service: $SERVICE
+		components:
+		  web:
+		    recipe: static-site
+		    config: {title: "$1"}
+		    place: {runtime: xen}
+		    memory: 192M
+		    checks: [{id: inside, exec: [test, -s, /srv/www/index.html], interval: 10s, timeout: 20s}]
+		    update: {order: start-first, healthy_for: 3s, deadline: ${SLOW}s}
+		  front:
+		    recipe: haproxy
+		    connect: {backend: web}
+		    publish: {http: 8080}
+		    place: {runtime: docker}
+		    update: {deadline: ${SLOW}s}
+	END
+}
+
+page_has() {
+	curl -fsS --max-time 10 "$url/" | grep -q "$1"
+}
+
+# serves_as INSTANCE: it is the only one that runs, healthy, and HAProxy has it.
+serves_as() {
+	[ "$(domains)" = "tepuy.$SERVICE.web.${1#web/}" ] && [ "$(node_field web/1 health)" = passing ] && page_has .
+}
+
+from_outside() {
+	curl -sS -o /dev/null --max-time 5 "$1"
+}
+
+event_tells() {
+	on_h1 tepuy events "$SERVICE" --json | grep -q "$1"
+}
+
+document first
+check "the service comes up" up_h1 "$TMP/service.yaml"
+xen_keep_store
+check "it answers through HAProxy on the Docker host" wait_for 120 page_has '<title>first'
+address=$(node_field web/1 address)
+equal "it is reached at an address of the Xen host's range" "$(xen_range "$LAB" | cut -d- -f1)" "$address"
+equal "Consul has the address as its own" "$address $SERVICE/web/1.1" "$(guest_keys)"
+equal "its host is the Xen host" xen1 "$(node_field web/1 host)"
+equal "the image was made on the Docker host" 0 "$(on_xen find /var/lib/tepuy/builds -name '*.log' -size +0 2>/dev/null | wc -l)"
+
+# --- who may reach it ---
+
+check "the Docker host reaches its port" on_h1 curl -fsS -o /dev/null --max-time 10 "http://$address/"
+check "the Xen host does too" on_xen curl -fsS -o /dev/null --max-time 10 "http://$address/"
+refuse "nobody else does: it is not published" from_outside "http://$address/"
+refuse "nor its sshd" timeout 5 bash -c "exec 3<>/dev/tcp/$address/22"
+
+# --- what is told of it ---
+
+ps_json=$(on_h1 tepuy ps --json "$SERVICE")
+check "ps tells its runtime and what it uses" jq -e '[.nodes[] | select(.node == "web/1")][0] |
+	.runtime == "xen" and .memory > 0 and .memory_max >= 192 * 1048576 and .cpus == 1 and .cpu_ms > 0' <<<"$ps_json"
+check "and those of the container" jq -e '[.nodes[] | select(.node == "front/1")][0] | .runtime == "docker" and .memory > 0' <<<"$ps_json"
+check "a program runs in it" on_xen tepuy exec "$SERVICE/web/1" -- nginx -v
+check "the exec check is run in it" wait_for 120 sh -c "[ \"\$(docker exec $(lab_container "$LAB" 1) tepuy checks --json $SERVICE/web/1 |
+	jq -r '.checks[] | select(.id == \"inside\") | .status')\" = passing ]"
+check "its log is read" on_xen tepuy logs "$SERVICE/web/1" --tail 5
+
+# --- an update under load ---
+
+document second
+load_start update "$url/" 4
+check "a change of its configuration comes up" up_h1 "$TMP/service.yaml"
+load_stop
+no_failures "no request failed meanwhile"
+check "the page is the new one" page_has '<title>second'
+check "the first machine is gone" wait_for 120 serves_as web/1.2
+second=$(node_field web/1 address)
+equal "its address is free again" "$second $SERVICE/web/1.2" "$(guest_keys)"
+
+# --- destroyed behind tepuy's back ---
+
+on_xen xl destroy "tepuy.$SERVICE.web.1.2"
+check "it is noticed" wait_for 60 sh -c "! curl -fsS -o /dev/null --max-time 2 $url/"
+check "it comes back by itself" wait_for "$SLOW" serves_as web/1.2
+equal "with the address that it had" "$second" "$(node_field web/1 address)"
+
+# --- the agent is away ---
+
+on_xen systemctl kill -s KILL tepuy-agent
+check "an agent that was killed finds its machine again" wait_for 180 sh -c "docker exec $(lab_container "$LAB" 1) \
+	curl -fsS -o /dev/null --max-time 5 http://$second/ && [ \"\$(ssh -F $TMP/lab/$LAB/ssh_config xen1 sudo -n tepuy version --json | jq -r .agent.host)\" = xen1 ]"
+equal "nothing was made anew" "$second $SERVICE/web/1.2" "$(guest_keys)"
+
+# --- what nothing here made ---
+
+kernel=$(jq -r .kernel "$TMP/xen.json")
+printf 'name = "tepuy.%s.web.9.9"\nkernel = "%s"\nmemory = 32\ntype = "pv"\n' "$SERVICE" "$kernel" >"$TMP/stray.cfg"
+xen_put "$TMP/stray.cfg" /root/stray.cfg
+check "a domain of that name is begun by hand" on_xen xl create -p /root/stray.cfg
+on_xen systemctl restart tepuy-agent
+check "it is told" wait_for 180 event_tells ghost
+check "and left alone" sh -c "ssh -F $TMP/lab/$LAB/ssh_config xen1 sudo -n xl domid tepuy.$SERVICE.web.9.9"
+on_xen xl destroy "tepuy.$SERVICE.web.9.9"
+
+# --- the end ---
+
+check "the service goes down" on_h1 tepuy down "$SERVICE" --yes
+equal "no machine is left" "" "$(domains)"
+check "nor an address" wait_for 60 sh -c "[ -z \"\$(docker exec $(lab_container "$LAB" 1) consul kv get -keys tepuy/guest/)\" ]"
+check "nor a disk" on_xen sh -c '[ -z "$(ls -A /var/lib/tepuy/xen/nodes)" ]'
+finish
