@@ -123,7 +123,7 @@ xen_configuration() {
 	local kernel initrd dns
 	kernel=$(on_xen sh -c 'ls /boot/vmlinuz-* | tail -n 1') initrd=$(on_xen sh -c 'ls /boot/initrd.img-* | tail -n 1')
 	dns=$(awk '/^nameserver/ {print $2; exit}' /etc/resolv.conf)
-	printf '{"bridge": "xenbr0", "addresses": "%s", "gateway": "%s.1", "dns": ["%s"], "kernel": "%s", "initrd": "%s", "type": "pv"}\n' \
+	printf '{"bridge": "xenbr0", "addresses": "%s", "gateway": "%s.1", "dns": ["%s"], "kernel": "%s", "initrd": "%s", "type": "pv", "start": "15m"}\n' \
 		"$(xen_range "$LAB")" "$(cat "$(lab_dir "$LAB")/subnet")" "$dns" "$kernel" "$initrd"
 }
 
