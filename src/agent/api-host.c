@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/api-call.h"
+#include "agent/guests.h"
 #include "agent/host-list.h"
 #include "base/clock.h"
 #include "base/i18n.h"
@@ -273,6 +274,8 @@ static int delete_host(struct api_call *call, struct err *err)
 		r = may_remove(call, &list, force && !strcmp(force, "1"), err);
 	if (r == 0)
 		r = forget_host(call, err);
+	if (r == 0)
+		r = guests_forget_host(call->env->consul, call->rest, err);
 	if (r == 0 && !host_list_alive(&list, call->rest))
 		leave_catalog(call->env, call->rest);
 	return r;

@@ -390,6 +390,8 @@ void firewall_look(struct firewall *firewall)
 	if (!firewall || !firewall->agent->runtime_listed || !firewall->n_hosts)
 		return;
 	rules.machines = firewall->agent->env.runtime->ops->machines;
+	if (rules.machines) /* an address is taken before its machine is made, and closed before it starts */
+		strv_copy(&rules.guests, &firewall->guests);
 	collect(firewall, &rules);
 	know_interfaces(firewall, &rules.nodes);
 	own = host_interface_with(firewall->agent->env.address);

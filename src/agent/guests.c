@@ -84,15 +84,20 @@ static char *value_of(const struct guests *guests, const char *instance)
 	return json_canonical(json);
 }
 
-/* Whose it is: the instance, NULL when it is another host's or cannot be read. The caller owns it. */
-static char *owner_here(const struct guests *guests, const struct consul_kv *kv)
+/* The instance of that host whose it is, NULL when it is another host's or cannot be read. The caller owns it. */
+static char *owner_on(const char *host, const struct consul_kv *kv)
 {
 	_cleanup_json_ json_t *json = json_loadb(kv->value, kv->len, 0, NULL);
-	const char *host = json_string_value(json_object_get(json, "host"));
+	const char *its = json_string_value(json_object_get(json, "host"));
 
-	if (!host || strcmp(host, guests->env->host) != 0)
+	if (!its || strcmp(its, host) != 0)
 		return NULL;
 	return xstrdup(json_string_value(json_object_get(json, "instance")));
+}
+
+static char *owner_here(const struct guests *guests, const struct consul_kv *kv)
+{
+	return owner_on(guests->env->host, kv);
 }
 
 static const struct consul_kv *find(const struct consul_kvs *kvs, const char *address)
@@ -349,5 +354,21 @@ int guests_level(struct guests *guests, const struct guest *there, size_t n, con
 	pthread_mutex_lock(&guests->work);
 	r = level(guests, there, n, keep, err);
 	pthread_mutex_unlock(&guests->work);
+	return r;
+}
+
+int guests_forget_host(struct consul *consul, const char *host, struct err *err)
+{
+	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
+	int r = consul_kv_list(consul, GUESTS_PREFIX, &kvs, err);
+
+	for (size_t i = 0; r == 0 && i < kvs.n; i++) {
+		_cleanup_(freep) char *owner = owner_on(host, &kvs.v[i]);
+
+		if (owner)
+			r = consul_kv_delete_cas(consul, kvs.v[i].key, kvs.v[i].modify_index, err);
+		if (r == -ESTALE)
+			r = 0;
+	}
 	return r;
 }

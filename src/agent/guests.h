@@ -43,5 +43,7 @@ void guests_drop(struct guests *guests, const char *instance);
  * that took them meanwhile.
  */
 int guests_level(struct guests *guests, const struct guest *there, size_t n, const struct strv *keep, struct err *err);
+/* A host was taken out of the cluster: what its machines had is free. */
+int guests_forget_host(struct consul *consul, const char *host, struct err *err);
 
 #endif

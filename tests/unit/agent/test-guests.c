@@ -216,6 +216,17 @@ static void an_address_of_two_is_refused(void **state)
 	assert_true(is_taken(world, "192.0.2.101"));
 }
 
+static void a_host_that_is_taken_out_leaves_nothing(void **state)
+{
+	struct world *world = *state;
+
+	takes(world->guests, "portal/web/1.1", "192.0.2.100");
+	takes(world->others, "portal/web/2.1", "192.0.2.101");
+	assert_int_equal(guests_forget_host(world->other.consul, "x1", NULL), 0);
+	assert_false(is_taken(world, "192.0.2.100"));
+	assert_true(is_taken(world, "192.0.2.101"));
+}
+
 static void without_consul_what_is_there_may_start_and_nothing_is_given(void **state)
 {
 	struct world *world = *state;
@@ -242,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_vanished_meanwhile_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_consul_forgot_is_taken_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_address_of_two_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_host_that_is_taken_out_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_consul_what_is_there_may_start_and_nothing_is_given, setup,
 						teardown),
 	};
