@@ -6,7 +6,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
-build=$(cd "${1:-$(dirname "$0")/../../build}" && pwd) || exit 1
+build=$(cd "${1:-${BUILD:-$(dirname "$0")/../../build}}" && pwd) || exit 1
 loop=$build/tests/e2e/consul-loop
 
 # shellcheck disable=SC2317  # it is called through wait_for
@@ -48,38 +48,38 @@ count_results "$TMP/client.out"
 echo "-- watches"
 start_process watch "$loop" watch "$CONSUL_URL" "/v1/kv/w/?recurse"
 watch_pid=$pid
-soon "an absent prefix is told as none" 5 watch '^value [0-9]+ none$'
+soon "an absent prefix is told as none" 60 watch '^value [0-9]+ none$'
 check "a key is written" consul kv put w/a one
-soon "the change is told" 2 watch '"Value":"b25l"'
+soon "the change is told" 60 watch '"Value":"b25l"'
 before=$(lines watch .)
 check "another key is written" consul kv put elsewhere 1
 check "the watched key is written again" consul kv put w/a two
-soon "the second change is told" 2 watch '"Value":"dHdv"'
+soon "the second change is told" 60 watch '"Value":"dHdv"'
 equal "nothing is told of the other key" $((before + 1)) "$(lines watch .)"
 kill_consul
-soon "Consul killed is told" 5 watch '^away .*Cannot watch'
+soon "Consul killed is told" 60 watch '^away .*Cannot watch'
 run_consul
-wait_for 30 consul_ready
-soon "Consul back is told with the value, unchanged as it is" 15 watch '"Value":"dHdv"'
+wait_for 60 consul_ready
+soon "Consul back is told with the value, unchanged as it is" 60 watch '"Value":"dHdv"'
 equal "away was told once" 1 "$(lines watch ^away)"
 check "a change after that" consul kv put w/a three
-soon "is told" 2 watch '"Value":"dGhyZWU="'
+soon "is told" 60 watch '"Value":"dGhyZWU="'
 stop_consul
-soon "Consul stopped is told" 5 watch '^away '
+soon "Consul stopped is told" 60 watch '^away '
 rm -rf "$TMP/consul"
 mkdir "$TMP/consul"
 run_consul
-wait_for 30 consul_ready
-soon "Consul without its data is told" 15 watch '^value [0-9]+ none$'
+wait_for 60 consul_ready
+soon "Consul without its data is told" 60 watch '^value [0-9]+ none$'
 check "a key with a lower index" consul kv put w/b four
-soon "is told too" 5 watch '"Value":"Zm91cg=="'
+soon "is told too" 60 watch '"Value":"Zm91cg=="'
 used=$(processor_ms "$watch_pid")
 case_begin "the watch used next to no processor time"
-if [ "$used" -lt 300 ]; then ok; else not_ok "$used ms"; fi
+if [ "$used" -lt "$(most 300)" ]; then ok; else not_ok "$used ms"; fi
 kill -STOP "$watch_pid"
 for i in 1 2 3 4 5 6 7 8 9 10; do consul kv put w/b "$i" >/dev/null; done
 kill -CONT "$watch_pid"
-soon "after a pause of the watcher the last of ten changes is told" 5 watch '"Value":"MTA="'
+soon "after a pause of the watcher the last of ten changes is told" 60 watch '"Value":"MTA="'
 end_process "$watch_pid"
 
 echo "-- locks"
@@ -89,28 +89,34 @@ says_nothing() {
 }
 start_process one "$loop" lock "$CONSUL_URL" leader one
 one_pid=$pid
-soon "the first is elected" 5 one '^elected'
+soon "the first is elected" 60 one '^elected'
 equal "the key says who" one "$(consul kv get leader)"
 start_process two "$loop" lock "$CONSUL_URL" leader two
 two_pid=$pid
 case_begin "the second is not"
 if throughout 1 says_nothing two; then ok; else not_ok "$(cat "$TMP/two.log")"; fi
 end_process "$one_pid"
-soon "the second is elected at once when the first gives up" 1 two '^elected'
+# Less than the session's TTL of 10 s, after which it would be without being told.
+soon "the second is elected at once when the first gives up" 8 two '^elected'
 start_process three "$loop" lock "$CONSUL_URL" leader three
 three_pid=$pid
-wait_for 5 grep -q . "$TMP/two.log"
+wait_for 60 grep -q . "$TMP/two.log"
+losses=$(lines two ^lost)
 session=$(curl -sS "$CONSUL_URL/v1/kv/leader" | grep -o '"Session":"[^"]*"' | cut -d '"' -f 4)
 curl -sS -X PUT "$CONSUL_URL/v1/session/destroy/$session" >/dev/null
-soon "the holder learns that its session was destroyed" 5 two '^(lost|elected)'
+# shellcheck disable=SC2317  # called by name
+lost_again() {
+	[ "$(lines two ^lost)" -gt "$losses" ]
+}
+check "the holder learns that its session was destroyed" wait_for 60 lost_again
 case_begin "somebody is elected again after the lock-delay"
 # shellcheck disable=SC2317  # as above
 elected() {
 	[ "$(($(lines two ^elected) + $(lines three ^elected) - $(lines two ^lost) - $(lines three ^lost)))" -eq 1 ]
 }
-if wait_for 10 elected && throughout 2 elected; then ok; else not_ok "$(cat "$TMP/two.log" "$TMP/three.log")"; fi
+if wait_for 60 elected && throughout 2 elected; then ok; else not_ok "$(cat "$TMP/two.log" "$TMP/three.log")"; fi
 end_process "$three_pid"
-soon "and the second in the end" 5 two '^elected'
+soon "and the second in the end" 60 two '^elected'
 # Shorter than the session's TTL of 10 s, its start and first election included: on a busy machine not at the first try.
 short_absence() {
 	local i start
@@ -121,7 +127,7 @@ short_absence() {
 		kill_consul
 		sleep 3 # so long it is away
 		run_consul
-		wait_for 30 consul_ready
+		wait_for 60 consul_ready
 		[ $((SECONDS - start)) -gt 7 ] || return 0
 	done
 	return 1
@@ -134,14 +140,14 @@ case_begin "three seconds without Consul do not cost the lock"
 if short_absence && throughout 3 two_is_elected && [ "$(lines two ^lost)" -eq "$losses" ]; then ok; else not_ok "$(cat "$TMP/two.log")"; fi
 losses=$(lines two ^lost)
 kill_consul
-soon "it is lost when the session was not renewed for its TTL" 13 two '^lost'
+soon "it is lost when the session was not renewed for its TTL" 20 two '^lost'
 equal "and told once" $((losses + 1)) "$(lines two ^lost)"
 run_consul
-wait_for 30 consul_ready
-soon "and held again after Consul is back" 40 two '^elected'
+wait_for 60 consul_ready
+soon "and held again after Consul is back" 60 two '^elected'
 end_process "$two_pid" KILL
 start_process four "$loop" lock "$CONSUL_URL" leader four
-soon "a killed holder's lock is taken over when its session ends" 35 four '^elected'
+soon "a killed holder's lock is taken over when its session ends" 90 four '^elected'
 end_process "$pid"
 
 refuse "no sanitizer found anything" grep -l 'Sanitizer' "$TMP"/*.log

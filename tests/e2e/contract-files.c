@@ -263,7 +263,7 @@ static void *follow(void *data)
 static void logs_to_come(struct kit *kit, const char *id)
 {
 	struct follower follower = { .kit = kit, .id = id, .log = LOG_INIT, .result = 1 };
-	int64_t deadline = clock_monotonic_ms() + 10000, began;
+	int64_t deadline = clock_monotonic_ms() + 60000, began;
 	pthread_t thread;
 
 	if (pipe(follower.stop) < 0 || pthread_create(&thread, NULL, follow, &follower))
@@ -277,7 +277,7 @@ static void logs_to_come(struct kit *kit, const char *id)
 	began = clock_monotonic_ms();
 	close(follower.stop[1]);
 	pthread_join(thread, NULL);
-	expect(follower.result == 0 && clock_monotonic_ms() - began < 1000, "it ends when it is told to", NULL);
+	expect(follower.result == 0 && clock_monotonic_ms() - began < 20000, "it ends when it is told to", NULL);
 	close(follower.stop[0]);
 	log_release(&follower.log);
 }

@@ -3,7 +3,7 @@
 # What operators, their machines and clients get wrong: each gives a sentence that says what to do, leaves nothing half
 # made, is seen in `status`, and `up` mends it.
 # needs: docker
-# timeout: 420
+# timeout: 900
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
@@ -30,7 +30,7 @@ variant() {
 	sed -i -e "s/^recipe: .*/recipe: $name/" "$@" "$tiny/$name/recipe.yaml"
 }
 
-# web_of RECIPE [MORE-YAML]: a service of two nodes of it.
+# web_of RECIPE [MORE-YAML]: a service of two nodes of it, which have $deadline to get healthy.
 web_of() {
 	cat >"$TMP/service.yaml" <<-END
 		service: $SERVICE
@@ -38,7 +38,7 @@ web_of() {
 		  web:
 		    recipe: $1
 		    nodes: 2
-		    update: {order: start-first, healthy_for: 500ms, deadline: 8s, on_failure: rollback}
+		    update: {order: start-first, healthy_for: 500ms, deadline: ${deadline:-60s}, on_failure: rollback}
 		${2:+    $2}
 	END
 }
@@ -47,7 +47,7 @@ web_of() {
 up_fails() {
 	local pattern=$1 status=0
 	shift
-	up --timeout 150s "$@" >"$TMP/up.out" 2>&1 || status=$?
+	up --timeout 240s "$@" >"$TMP/up.out" 2>&1 || status=$?
 	[ "$status" -eq 1 ] || { cat "$TMP/up.out"; echo "status $status"; return 1; }
 	grep -qE "$pattern" "$TMP/up.out" || { cat "$TMP/up.out"; return 1; }
 }
@@ -59,12 +59,12 @@ status_says() {
 
 # mended [NODE…]: with these documents 'up' comes to an end, and the nodes are exactly these.
 mended() {
-	up && within 15 only_nodes "${@:-web/1 web/2}"
+	up && within 60 only_nodes "${@:-web/1 web/2}"
 }
 
 down() {
 	tepuy down "$SERVICE" --yes >/dev/null 2>&1
-	within 10 only_nodes
+	within 60 only_nodes
 }
 
 # --- what is not there ---
@@ -79,9 +79,9 @@ no_docker() {
 	stop_agent
 	agent_mark
 	run_agent --runtime-endpoint "$TMP/docker.sock"
-	wait_for 10 agent_said 'Waiting for a runtime.*docker.sock.*start it' || return 1
+	wait_for 60 agent_said 'Waiting for a runtime.*docker.sock.*start it' || return 1
 	ln -s /run/docker.sock "$TMP/docker.sock"
-	wait_for 10 agent_ready
+	wait_for 60 agent_ready
 }
 check "no Docker: the agent says that it waits for it, and goes on when it is there" no_docker
 
@@ -107,7 +107,7 @@ no_consul() {
 	tepuy status >"$TMP/out" 2>&1 && return 1
 	grep -q Consul "$TMP/out" || { cat "$TMP/out"; return 1; }
 	run_consul
-	wait_for 30 consul_ready && wait_for 30 agent_ready && up
+	wait_for 60 consul_ready && wait_for 60 agent_ready && up
 }
 check "no Consul: 'up' and 'status' say so at once, and nothing else happens" no_consul
 
@@ -116,9 +116,9 @@ no_consul_at_start() {
 	stop_consul
 	agent_mark
 	run_agent
-	wait_for 10 agent_said 'Consul is away, nodes run on as last told' || return 1
+	wait_for 60 agent_said 'Consul is away, nodes run on as last told' || return 1
 	run_consul
-	wait_for 30 agent_ready && up
+	wait_for 60 agent_ready && up
 }
 check "no Consul when the agent starts: it says so and goes on" no_consul_at_start
 check "down" down
@@ -204,14 +204,16 @@ variant ends -e 's|^start: .*|start: [sh, -c, "echo sorry, no licence >\&2; exit
 web_of ends
 check "a node that ends at once: its status is shown" up_fails "status 3"
 check "and its last words" grep -q "sorry, no licence" "$TMP/up.out"
-check "it went back by itself, the old nodes untouched" within 15 untouched
-check "nothing of the new ones is left" within 15 only_nodes web/1 web/2
+check "it went back by itself, the old nodes untouched" within 60 untouched
+check "nothing of the new ones is left" within 60 only_nodes web/1 web/2
 
+deadline=8s
 variant sick -e 's|^checks: .*|checks: [{http: /nothing, port: http, interval: 1s, timeout: 1s}]|'
 web_of sick
 check "a node that never gets healthy: the failing check is named" up_fails "did not pass its checks.*|http"
-check "the old nodes are untouched" within 15 untouched
-check "nothing of the new ones is left" within 15 only_nodes web/1 web/2
+check "the old nodes are untouched" within 60 untouched
+check "nothing of the new ones is left" within 60 only_nodes web/1 web/2
+deadline=
 check "down" down
 
 # --- ports and HAProxy ---
@@ -223,12 +225,12 @@ s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("0.0.0.0", int(sys.argv[1]))); s.listen(); time.sleep(600)' "$WEB_PORT" &
 listener=$!
 lib_pids+=("$listener")
-sleep 0.5
+wait_for 60 port_open "$WEB_PORT"
 check "a published port that is taken: said with its number" up_fails "$WEB_PORT"
 check "it is seen in status" status_says "$WEB_PORT"
 end_process "$listener"
 check "when it is free 'up' mends it" mended web/1 web/2 front/1
-check "and it answers" within 10 serves one
+check "and it answers" within 60 serves one
 before=$(container front/1)
 
 cp -r "$tiny/haproxy" "$TMP/haproxy.good"
@@ -265,7 +267,7 @@ tampered_bundle() {
 	write_service three
 	up_fails 'was changed in .*; run .tepuy up. again' || return 1
 	up || return 1
-	within 15 only_nodes web/1 web/2
+	within 60 only_nodes web/1 web/2
 }
 check "a recipe changed in the store is refused, and 'up' sends it anew" tampered_bundle
 
@@ -282,7 +284,7 @@ tampered_layer() {
 	echo 'files: [{from: other, to: /srv/other}]' >>"$tiny/tiny/recipe.yaml"
 	write_service four
 	up >"$TMP/up.out" 2>&1
-	within 15 only_nodes web/1 web/2 || { cat "$TMP/up.out"; return 1; }
+	within 60 only_nodes web/1 web/2 || { cat "$TMP/up.out"; return 1; }
 }
 check "layers changed in the store do no harm to what is built after" tampered_layer
 check "down" down

@@ -55,16 +55,16 @@ all_at_once() {
 consul_back() {
 	agent_mark
 	kill_consul
-	wait_for 20 agent_said 'Consul is away' || return 1
+	wait_for 60 agent_said 'Consul is away' || return 1
 	run_consul
-	wait_for 30 consul_ready && wait_for 40 agent_ready
+	wait_for 60 consul_ready && wait_for 60 agent_ready
 }
 
 node_back() {
 	agent_mark
 	docker kill "$(container web/1)" >/dev/null
-	wait_for 20 agent_said 'web/1\.[0-9]* ended' || return 1
-	within 30 only_nodes web/1 web/2 front/1
+	wait_for 60 agent_said 'web/1\.[0-9]* ended' || return 1
+	within 60 only_nodes web/1 web/2 front/1
 }
 
 agent_ends() {
@@ -81,14 +81,14 @@ life() {
 	check "$1: a node is disconnected" tepuy disconnect "$SERVICE/web/2"
 	check "$1: and connected" tepuy connect "$SERVICE/web/2"
 	check "$1: a check is added" probe_tcp
-	check "$1: it passes" within 15 added_passes
+	check "$1: it passes" within 60 added_passes
 	check "$1: it is removed" tepuy check remove "$SERVICE" added
 	check "$1: asked by many at once" all_at_once
 	check "$1: a node is killed" node_back
 	check "$1: Consul is killed" consul_back
-	check "$1: it serves" within 20 serves second
+	check "$1: it serves" within 60 serves second
 	check "$1: down" tepuy down "$SERVICE" --yes
-	check "$1: nothing is left" within 10 only_nodes
+	check "$1: nothing is left" within 60 only_nodes
 	check "$1: the agent ends, and nothing was reported" agent_ends
 }
 

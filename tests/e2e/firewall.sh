@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
-# timeout: 420
+# timeout: 900
 # Two hosts of a cluster and a machine that is none: what a service publishes answers everybody, what it does not only the
 # hosts and what runs on them; and the table that sees to it comes back whoever takes it away. Rules are flushed inside
 # the lab's hosts only.
@@ -37,11 +37,26 @@ prepare_host() {
 		 "data_dir": "/var/lib/consul", "bind_addr": "$(lab_address "$lab" "$i")", "client_addr": "127.0.0.1",
 		 "performance": {"raft_multiplier": 1}, "disable_update_check": true, "skip_leave_on_interrupt": true}
 	END
-	sed 's|^ExecStart=.*|ExecStart=/usr/bin/tepuy agent|' "$root/packaging/tepuy-agent.service" |
-		tell_host "$i" /etc/systemd/system/tepuy-agent.service
+	sed -e 's|^ExecStart=.*|ExecStart=/usr/bin/tepuy agent|' ${SANITIZER_REPORTS:+-e "$sanitizers"} \
+		"$root/packaging/tepuy-agent.service" | tell_host "$i" /etc/systemd/system/tepuy-agent.service
 	on "$i" systemctl start docker consul && on "$i" docker import /root/image.tar e2e-firewall:1 &&
 		on "$i" systemctl daemon-reload && on "$i" systemctl start tepuy-agent
 }
+
+# What a sanitizer in the agent says comes out of the host, for ./check --sanitizers. Its unit forbids what looking for leaks needs.
+sanitizers='/^\[Service\]/a\
+Environment=ASAN_OPTIONS=log_path=/var/lib/tepuy/report:detect_leaks=0 TSAN_OPTIONS=log_path=/var/lib/tepuy/report\
+Environment=UBSAN_OPTIONS=log_path=/var/lib/tepuy/report:print_stacktrace=1'
+collect_reports() {
+	local i
+
+	[ -n "${SANITIZER_REPORTS:-}" ] || return 0
+	for i in 1 2; do
+		on "$i" systemctl stop tepuy-agent
+		on "$i" sh -c 'cat /var/lib/tepuy/report.*' >"$SANITIZER_REPORTS/h$i"
+	done 2>/dev/null
+}
+at_exit collect_reports
 
 make_image() {
 	mkdir -p "$TMP/image/bin" "$TMP/image/srv/www" "$TMP/image/etc" "$TMP/image/tmp"
@@ -111,7 +126,12 @@ port_of() {
 
 # page FROM ADDRESS PORT
 page() {
-	[ "$(on "$1" curl -fsS --max-time 2 "http://$2:$3/")" = here ]
+	[ "$(on "$1" curl -fsS --max-time 10 "http://$2:$3/")" = here ]
+}
+
+# no_page FROM ADDRESS PORT: in a time in which it would be there many times over.
+no_page() {
+	! on "$1" curl -fsS --max-time 3 "http://$2:$3/"
 }
 
 # page_from_node HOST ADDRESS PORT: as a node of that host sees it.
@@ -120,12 +140,12 @@ page_from_node() {
 
 	id=$(on "$1" docker ps -q | head -n 1)
 	printf 'GET / HTTP/1.0\r\n\r\n' |
-		docker exec -i "$(lab_container "$lab" "$1")" docker exec -i "$id" busybox nc -w 2 "$2" "$3" | grep -qx here
+		docker exec -i "$(lab_container "$lab" "$1")" docker exec -i "$id" busybox nc -w 20 "$2" "$3" | grep -qx here
 }
 
 # Nobody who must not gets an answer; asked while the page is there for others.
 closed() {
-	! page 3 "$h1" "$inner" && page 2 "$h1" "$inner"
+	no_page 3 "$h1" "$inner" && page 2 "$h1" "$inner"
 }
 
 table_is_there() {
@@ -146,7 +166,7 @@ h1=$(lab_address "$lab" 1) h3=$(lab_address "$lab" 3)
 inner=$(port_of inner/1)
 case_begin "the node that publishes nothing has a port of its own"
 [ "${inner:-0}" -ge 1024 ] && [ "$inner" != 8080 ] && ok || not_ok "port '$inner'"
-check "the table is there" wait_for 10 table_is_there
+check "the table is there" wait_for 60 table_is_there
 
 check "published: answers a machine outside" page 3 "$h1" 8080
 check "published: answers the other host" page 2 "$h1" 8080
@@ -154,25 +174,25 @@ check "not published: answers its own host" page 1 "$h1" "$inner"
 check "not published: answers the other host" page 2 "$h1" "$inner"
 check "not published: answers a node of its own host" page_from_node 1 "$h1" "$inner"
 check "not published: answers a node of the other host" page_from_node 2 "$h1" "$inner"
-refuse "not published: is silent for a machine outside" page 3 "$h1" "$inner"
-refuse "and for this one" curl -fsS --max-time 2 "http://$h1:$inner/"
+check "not published: is silent for a machine outside" no_page 3 "$h1" "$inner"
+refuse "and for this one" curl -fsS --max-time 3 "http://$h1:$inner/"
 
 address=$(on 1 sh -c 'docker inspect -f "{{.NetworkSettings.IPAddress}}" $(docker ps -q --filter label=tepuy.instance | head -n 1)')
 on 3 ip route add 172.17.0.0/16 via "$h1"
 check "a node's own address answers its host" page 1 "$address" 80
-refuse "and not a machine outside that has a route to it" page 3 "$address" 80
+check "and not a machine outside that has a route to it" no_page 3 "$address" 80
 on 3 ip route del 172.17.0.0/16 via "$h1"
 
 on 1 nft delete table inet tepuy
-check "deleted, the table comes back" wait_for 5 table_is_there
+check "deleted, the table comes back" wait_for 60 table_is_there
 check "and works" closed
 on 1 nft flush table inet tepuy
-check "flushed, its rules come back" wait_for 5 rules_are_there
+check "flushed, its rules come back" wait_for 60 rules_are_there
 check "and work" closed
 on 1 nft add element inet tepuy hosts '{ 198.51.100.7 }'
-check "a host that someone added is taken out" wait_for 5 no_stranger_in_table
+check "a host that someone added is taken out" wait_for 60 no_stranger_in_table
 on 1 nft flush ruleset
-check "after a flush of all rules the table comes back" wait_for 15 table_is_there
+check "after a flush of all rules the table comes back" wait_for 60 table_is_there
 check "and works, Docker's own rules being gone" closed
 check "published: answers a machine outside still" page 3 "$h1" 8080
 
@@ -184,29 +204,29 @@ before=$(on 1 systemctl show -p InvocationID --value tepuy-agent)
 start=$(cpu_of_agent)
 for _ in 1 2 3 4 5 6 7 8; do
 	on 1 nft delete table inet tepuy
-	wait_for 20 table_is_there || break
+	wait_for 60 table_is_there || break
 done
 check "whoever deletes it again and again finds it each time" table_is_there
 case_begin "and the agent is the same, not busier than it should be"
 spent=$(($(cpu_of_agent) - start))
-[ "$before" = "$(on 1 systemctl show -p InvocationID --value tepuy-agent)" ] && [ "$spent" -lt 200 ] && ok || not_ok "$spent hundredths of a second"
+[ "$before" = "$(on 1 systemctl show -p InvocationID --value tepuy-agent)" ] && [ "$spent" -lt "$(most 200)" ] && ok || not_ok "$spent hundredths of a second"
 
 on 1 curl -fsS -X PUT -d "{\"Node\": \"h3\", \"Address\": \"$h3\"}" http://127.0.0.1:8500/v1/catalog/register >/dev/null
-check "who becomes a host of the cluster is let in" wait_for 10 page 3 "$h1" "$inner"
+check "who becomes a host of the cluster is let in" wait_for 60 page 3 "$h1" "$inner"
 on 1 curl -fsS -X PUT -d '{"Node": "h3"}' http://127.0.0.1:8500/v1/catalog/deregister >/dev/null
-check "who is none any more is not" wait_for 10 closed
+check "who is none any more is not" wait_for 60 closed
 
 restart_without_consul() {
 	on 1 systemctl stop tepuy-agent consul && on 1 nft delete table inet tepuy && on 1 systemctl start tepuy-agent
 }
 restart_without_consul
-check "an agent that starts while Consul is away sets the same table" wait_for 20 table_is_there
+check "an agent that starts while Consul is away sets the same table" wait_for 60 table_is_there
 check "and it works" closed
 on 1 systemctl start consul
 
 without_nft() {
 	on 1 sh -c 'mv /usr/sbin/nft /usr/sbin/nft.away && systemctl restart tepuy-agent'
-	wait_for 20 said_once
+	wait_for 60 said_once
 }
 said_once() {
 	[ "$(on 1 journalctl -u tepuy-agent -o cat _SYSTEMD_INVOCATION_ID="$(on 1 systemctl show -p InvocationID --value tepuy-agent)" |

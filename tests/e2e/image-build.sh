@@ -127,16 +127,16 @@ fails "also when there is no base yet" EHOSTUNREACH "http://127.0.0.1:$PORT/" \
 	"$TMP/none" build -s "$suite" -S "$TMP/away.sources"
 check "neither leaves anything" clean "$one"
 
-fails "a build that takes too long is stopped" ETIMEDOUT 'sleep 98765' \
-	"$one" build -s "$suite" -n slow -T 1500 -b 'sh|-c|sleep 98765 & sleep 98765'
-refuse "with all that it started" pgrep -f '^sleep 98765'
+fails "a build that takes too long is stopped" ETIMEDOUT "sleep 98765.$$" \
+	"$one" build -s "$suite" -n slow -T 15000 -b "sh|-c|sleep 98765.$$ & sleep 98765.$$"
+refuse "with all that it started" pgrep -f "^sleep 98765.$$"
 check "and leaves nothing" clean "$one"
 
 # Killed in the middle of installing; its key's working directory stays for the next builder to clear.
-start_process killed "$tool" "$two" build -s "$suite" -n killed -p nginx-light -b 'sleep|87654'
-check "a build is under way" wait_for 120 pgrep -f '^sleep 87654'
+start_process killed "$tool" "$two" build -s "$suite" -n killed -p nginx-light -b "sleep|87654.$$"
+check "a build is under way" wait_for 240 pgrep -f "^sleep 87654.$$"
 kill -KILL "$pid"
-check "killed, it takes its processes with it" wait_for 5 sh -c "! pgrep -f '^sleep 87654'"
+check "killed, it takes its processes with it" wait_for 60 sh -c "! pgrep -f '^sleep 87654.$$'"
 refuse "and its mounts" grep -F "$two/" /proc/self/mounts
 check "the same recipe can be built at once" run web3 "$two" build "${web[@]}" -t /etc/tepuy-more,more
 check "and the remains are gone" clean "$two"

@@ -83,7 +83,7 @@ write_service() {
 		    recipe: tiny
 		    nodes: ${2:-2}
 		    config: {text: ${1:-hello}}
-		    update: {order: start-first, parallel: 1, healthy_for: 1s, deadline: 30s, on_failure: rollback}
+		    update: {order: start-first, parallel: 1, healthy_for: 1s, deadline: 60s, on_failure: rollback}
 	END
 	[ -z "${WEB_PORT:-}" ] || cat >>"$TMP/service.yaml" <<-END
 		  front:
@@ -140,7 +140,7 @@ all_pass() {
 }
 
 fetch() {
-	curl -fsS --max-time 5 "http://127.0.0.1:$WEB_PORT/"
+	curl -fsS --max-time 15 "http://127.0.0.1:$WEB_PORT/"
 }
 
 # serves TEXT: both web nodes answer with it, and nobody else answers.
@@ -181,7 +181,7 @@ enough_requests() {
 
 # requests_end: there were some, and none failed.
 requests_end() {
-	wait_for 20 enough_requests
+	wait_for 60 enough_requests
 	end_process "$requests_pid"
 	enough_requests || { echo "only $(wc -c <"$TMP/requests.count") requests"; return 1; }
 	[ ! -s "$TMP/requests.failed" ] || { cat "$TMP/requests.failed"; return 1; }

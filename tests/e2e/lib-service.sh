@@ -56,7 +56,7 @@ run_agent() {
 # start_agent: and waits until it answers and leads.
 start_agent() {
 	run_agent "$@"
-	wait_for 30 agent_ready
+	wait_for 60 agent_ready
 }
 
 agent_ready() {
@@ -116,7 +116,7 @@ haproxy_says() {
 	python3 - "/proc/$pid/root/run/haproxy/admin.sock" "$1" <<-'END'
 		import socket, sys
 		s = socket.socket(socket.AF_UNIX)
-		s.settimeout(5)
+		s.settimeout(20)
 		s.connect(sys.argv[1])
 		s.sendall(sys.argv[2].encode() + b"\n")
 		while data := s.recv(65536):
@@ -134,7 +134,7 @@ servers() {
 served_by() {
 	local i
 	for ((i = 0; i < 8; i++)); do
-		curl -fsS --max-time 5 "$1" | sed -n 's|.*id="node">\([^<]*\)<.*|\1|p'
+		curl -fsS --max-time 15 "$1" | sed -n 's|.*id="node">\([^<]*\)<.*|\1|p'
 	done | sort -u
 }
 

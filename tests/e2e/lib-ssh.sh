@@ -76,12 +76,7 @@ start_sshd() {
 	start_process "sshd-$name" /usr/sbin/sshd -D -e -f "$TMP/sshd-$name.conf"
 	# shellcheck disable=SC2034  # for the scripts
 	SSHD_PID=$pid
-	wait_for 20 port_open "$port" || { echo "sshd did not start:"; cat "$TMP/sshd-$name.log"; exit 1; } >&2
-}
-
-# shellcheck disable=SC2317  # it is called through wait_for
-port_open() {
-	(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+	wait_for 60 port_open "$port" || { echo "sshd did not start:"; cat "$TMP/sshd-$name.log"; exit 1; } >&2
 }
 
 # know ADDRESS PORT [KEY]: its host key is known from now on.
@@ -92,7 +87,7 @@ know() {
 # tepuy ARGUMENT…: in $WORK, without a terminal to ask on; status in $status, output in $TMP/out and $TMP/err.
 tepuy() {
 	status=0
-	(cd "$WORK" && exec setsid --wait timeout --kill-after=5 "${SECONDS_MOST:-120}" "$TEPUY" "$@") \
+	(cd "$WORK" && exec setsid --wait timeout --kill-after=5 "$((${SECONDS_MOST:-120} * SLOWER))" "$TEPUY" "$@") \
 		>"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
 }
 

@@ -10,12 +10,18 @@
 #
 # $TMP is a directory of this run, removed at the end. KEEP=1 keeps it (and its logs). A script that ends before
 # `finish` counts as failed. Functions given to at_exit run first at the end, the last given first.
+#
+# A bound of wait_for is there so that a test ends, not to measure: 60 s where a daemon works, whatever it usually takes.
+# What is a promise of the product about time is measured, and held against `most MILLISECONDS`. $SLOWER (1) multiplies
+# both; only ./check --sanitizers sets it, for programs that are slower by their build. A `sleep` in a script is as long as
+# what is asked about lasts, and a comment says so.
 
 set -u
 
 passed=0 failed=0 case_name='' finished=0
 lib_pids=() lib_at_exit=()
 
+SLOWER=${SLOWER:-1}
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/tt-e2e-$(basename "$0" .sh).XXXXXX")
 
 # case_begin NAME: what follows is about this, until ok or not_ok.
@@ -96,9 +102,14 @@ now_ms() {
 	echo $((now / 1000))
 }
 
+# most MILLISECONDS: what a promise about time is held against.
+most() {
+	echo $(($1 * SLOWER))
+}
+
 # wait_for SECONDS COMMAND…: runs it every 50 ms until it succeeds; 1 when the time is over.
 wait_for() {
-	local until=$(($(now_ms) + $1 * 1000))
+	local until=$(($(now_ms) + $1 * 1000 * SLOWER))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(now_ms)" -lt "$until" ] || return 1
@@ -140,14 +151,14 @@ start_process() {
 	lib_pids+=("$pid")
 }
 
-# end_process PID [SIGNAL [SECONDS]]: sends it (TERM), waits (10), then KILL. Waits until it is gone. One that ended
+# end_process PID [SIGNAL [SECONDS]]: sends it (TERM), waits (30), then KILL. Waits until it is gone. One that ended
 # before and was waited for is left alone: its number may be another program's by now.
 end_process() {
 	is_child "$1" || return 0
 	{ # bash's own "Killed" is no news
 		kill -"${2:-TERM}" "$1"
 		kill -CONT "$1"
-		wait_for "${3:-10}" gone_or_zombie "$1" || kill -KILL "$1"
+		wait_for "${3:-30}" gone_or_zombie "$1" || kill -KILL "$1"
 		wait "$1"
 	} 2>/dev/null
 	return 0
@@ -178,9 +189,13 @@ free_port() {
 		lib_port=$((lib_port + 1))
 		[ "$lib_port" -lt 32000 ] || lib_port=20000
 		port=$lib_port
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+		port_open "$port" || break
 	done
 	PORT=$port
+}
+
+port_open() {
+	(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
 # start_consul [EXTRA-ARGUMENT…]: a single server with ports and a data directory of its own, waits for its leader.
@@ -207,7 +222,7 @@ start_consul() {
 	# shellcheck disable=SC2034  # for the scripts
 	CONSUL_URL=http://127.0.0.1:$CONSUL_PORT
 	run_consul
-	wait_for 30 consul_ready || {
+	wait_for 60 consul_ready || {
 		echo "Consul did not start; the end of its log:"
 		tail -n 20 "$TMP/consul.log"
 		exit 1
@@ -237,7 +252,7 @@ kill_consul() {
 restart_consul() {
 	alive "$CONSUL_PID" && stop_consul
 	run_consul
-	wait_for 30 consul_ready
+	wait_for 60 consul_ready
 }
 
 lib_cleanup() {

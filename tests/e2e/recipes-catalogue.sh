@@ -9,7 +9,7 @@
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 tepuy=${TEPUY:-$top/build/src/cli/tepuy}
-service=tt-catalogue
+service=tt-catalogue-$$
 export TEPUY_SOCKET=$TMP/agent.sock LC_ALL=C NO_COLOR=1
 
 free_port
@@ -50,7 +50,7 @@ up() {
 }
 
 page() {
-	curl -fsS --max-time 10 "http://$front$1"
+	curl -fsS --max-time 30 "http://$front$1"
 }
 
 visits() {
@@ -121,8 +121,8 @@ backup_and_restore() {
 download_outlives_stop() { # QUIT lets what is under way finish
 	local address
 	address=$(docker inspect --format '{{.NetworkSettings.IPAddress}}' "$(container web 1)")
-	curl -fsS --max-time 30 -o "$TMP/big" "http://$address/big?mb=4" &
-	sleep 1
+	curl -fsS --max-time 60 -o "$TMP/big" "http://$address/big?mb=4" &
+	wait_for 60 test -s "$TMP/big" || return
 	docker kill --signal QUIT "$(container web 1)" >/dev/null
 	wait $! && [ "$(stat -c %s "$TMP/big")" = $((4 * 1024 * 1024)) ]
 }
@@ -134,7 +134,7 @@ half_a_site_ends() { # php-fpm dies: the node ends and comes back whole
 	docker exec "$id" sh -c 'for p in /proc/[0-9]*; do
 		if grep -q "php-fpm: master" "$p/cmdline"; then kill -9 "${p#/proc/}"; fi
 	done' 2>/dev/null
-	wait_for 30 started_again "$id" "$started" && wait_for 30 both_answer
+	wait_for 60 started_again "$id" "$started" && wait_for 60 both_answer
 }
 
 started_again() {
@@ -148,7 +148,7 @@ without_database() { # the page says what is wrong, and the web nodes stay healt
 	page /health >/dev/null
 	local health=$?
 	docker unpause "$(container db 1)" >/dev/null
-	grep -q 'The database does not answer' "$TMP/away" && [ "$health" -eq 0 ] && wait_for 20 visits_above 0
+	grep -q 'The database does not answer' "$TMP/away" && [ "$health" -eq 0 ] && wait_for 60 visits_above 0
 }
 
 status_port() {
@@ -160,8 +160,13 @@ forged_address_is_dropped() { # HAProxy says who asked, whatever the client clai
 	for _ in 1 2; do
 		curl -fsS -H 'X-Forwarded-For: 192.0.2.66' "http://$front/node?forged" >/dev/null || return 1
 	done
-	docker logs "$(container web 1)" 2>&1 | grep 'GET /node?forged' >"$TMP/forged" || return 1
+	wait_for 60 forged_is_logged || return 1
 	grep -qE '^[0-9]+\.' "$TMP/forged" && ! grep -q 192.0.2.66 "$TMP/forged"
+}
+
+forged_is_logged() { # by one of the two
+	local n
+	for n in 1 2; do docker logs "$(container web "$n")"; done 2>&1 | grep 'GET /node?forged' >"$TMP/forged"
 }
 
 static_page() {
@@ -180,16 +185,16 @@ reloads_lose_nothing() {
 		done >/dev/null 2>&1
 	) &
 	for _ in $(seq 200); do
-		code=$(curl -sS --max-time 10 -o /dev/null -w '%{http_code}' "http://$front/") && [ "$code" = 200 ] || return 1
+		code=$(curl -sS --max-time 30 -o /dev/null -w '%{http_code}' "http://$front/") && [ "$code" = 200 ] || return 1
 	done
 	wait $!
 }
 
 empty_backend() {
 	"$tepuy" disconnect "$service/web" --yes >/dev/null 2>&1 || "$tepuy" disconnect "$service/web" >/dev/null || return 1
-	wait_for 20 answers_503
+	wait_for 60 answers_503
 	local status=$?
-	"$tepuy" connect "$service/web" >/dev/null && wait_for 30 both_answer && return "$status"
+	"$tepuy" connect "$service/web" >/dev/null && wait_for 60 both_answer && return "$status"
 }
 
 answers_503() {
@@ -217,13 +222,13 @@ address=$(ip -4 -oneline address show dev docker0 | sed -n 's|.* inet \([0-9.]*\
 start_process agent "$tepuy" agent --socket "$TEPUY_SOCKET" --state-dir "$TMP/state" --consul "$CONSUL_URL" \
 	--address "$address" --name e2e
 at_exit remove_all
-wait_for 30 curl -fsS --unix-socket "$TEPUY_SOCKET" http://tepuy/v1/version || {
+wait_for 60 curl -fsS --unix-socket "$TEPUY_SOCKET" http://tepuy/v1/version || {
 	cat "$TMP/agent.log"
 	exit 1
 }
 
 check "the service comes up" up
-check "both web nodes answer through HAProxy" both_answer
+check "both web nodes answer through HAProxy" wait_for 60 both_answer
 check "the counter counts over both nodes" counts
 check "text from the configuration is escaped" title_is_escaped
 check "the password is nowhere to be seen" secret_is_nowhere

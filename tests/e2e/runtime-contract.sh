@@ -5,7 +5,7 @@
 set -eu
 
 driver=${1:-docker}
-build=${2:-build}
+build=${2:-${BUILD:-build}}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tt-runtime.XXXXXX")
 foreign=
 program=

@@ -96,14 +96,14 @@ static void check_restart(struct kit *kit, struct engine *engine)
 	engine_end(engine);
 	away(kit);
 	engine_begin(engine, kit->rt);
-	expect(events_wait(mark, RUNTIME_RECONNECTED, NULL, 20000, NULL), "watch connects again by itself", NULL);
-	expect(kit_wait_state(kit, runs, RUNTIME_RUNNING, 30000), "what ran runs again", NULL);
-	expect(kit_wait_state(kit, stopped, RUNTIME_EXITED, 1000), "what was stopped stays stopped", NULL);
-	expect(kit_wait_state(kit, twice, RUNTIME_EXITED, 1000), "what was stopped twice too", NULL);
-	expect(kit_wait_state(kit, never, RUNTIME_CREATED, 1000), "and what never ran", NULL);
+	expect(events_wait(mark, RUNTIME_RECONNECTED, NULL, 60000, NULL), "watch connects again by itself", NULL);
+	expect(kit_wait_state(kit, runs, RUNTIME_RUNNING, 60000), "what ran runs again", NULL);
+	expect(kit_wait_state(kit, stopped, RUNTIME_EXITED, 60000), "what was stopped stays stopped", NULL);
+	expect(kit_wait_state(kit, twice, RUNTIME_EXITED, 60000), "what was stopped twice too", NULL);
+	expect(kit_wait_state(kit, never, RUNTIME_CREATED, 60000), "and what never ran", NULL);
 	mark = events_mark();
 	expect(kit->rt->ops->start(kit->rt, stopped, NULL) == 0, "a stopped one starts", NULL);
-	expect(events_wait(mark, RUNTIME_STARTED, NULL, 10000, NULL), "watch tells of it", NULL);
+	expect(events_wait(mark, RUNTIME_STARTED, NULL, 60000, NULL), "watch tells of it", NULL);
 }
 
 int main(int argc, char **argv)

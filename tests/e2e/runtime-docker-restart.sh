@@ -4,7 +4,7 @@
 # busybox-static and dockerd, of which it runs one of its own. Removes what it made, also after a failure.
 set -eu
 
-build=${1:-build}
+build=${1:-${BUILD:-build}}
 # Not below /tmp, which may be an overlay or a tmpfs, where Docker cannot keep images as it usually does.
 dir=$(mktemp -d /var/lib/tt-runtime.XXXXXX)
 program=
@@ -17,9 +17,10 @@ tidy() {
 	if [ -e "$dir/pid" ]; then
 		kill "$(cat "$dir/pid")" 2>/dev/null || :
 	fi
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		[ -e "$dir/pid" ] || break
-		sleep 1
+	tries=600
+	while [ -e "$dir/pid" ] && [ "$tries" -gt 0 ]; do
+		tries=$((tries - 1))
+		sleep 0.1
 	done
 	rm -rf "$dir"
 }

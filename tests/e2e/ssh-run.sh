@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # tepuy run, copy, --host and dial-stdio against real sshd: host keys, ways to log in, jump hosts, hosts that hang, many
 # hosts at once. Needs openssh-server, python3, socat, jq.
-# timeout: 600
+# timeout: 900
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib-ssh.sh"
 
@@ -141,6 +141,7 @@ tepuy run -H a1,a2 --json -- sh -c 'echo out; echo err >&2; case $SSH_CONNECTION
 equal "--json has status, output and time of each" '[0,7,"out\n","err\n",true,1,1]' \
 	"$(jq -c '[.hosts[0].status, .hosts[1].status, .hosts[0].stdout, .hosts[1].stderr, (.hosts[0].ms > 0), .done, .failed]' "$TMP/out")"
 equal "and the exit status is 3 when some failed" 3 "$status"
+# The first host ends last.
 tepuy run -H a1,a2,a3 --group -- sh -c 'case $SSH_CONNECTION in *127.0.1.1\ *) sleep 1;; esac; echo x; echo y'
 equal "--group keeps the order of the hosts" "a1:x,y,a2:x,y,a3:x,y," \
 	"$(sed 's/^\(a[0-9]\):.*/\1:/' "$TMP/out" | tr '\n' ',' | sed 's/:,/:/g')"
@@ -212,7 +213,9 @@ start_process far python3 "$TMP/far.py" "$TMP/far.sock" "$here/../unit/cli"
 start_sshd far 2204 "SetEnv=PATH=$TMP/bin:/usr/bin:/bin"
 printf 'hosts:\n  far: {address: 127.0.5.1, port: 2204, user: root}\n  web1: {address: 127.0.1.1, port: 2200}\n' >"$WORK/hosts.yaml"
 know 127.0.5.1 2204
-wait_for 10 test -S "$TMP/far.sock"
+wait_for 60 test -S "$TMP/far.sock"
+export XDG_RUNTIME_DIR=$TMP/runtime # of this script alone
+mkdir "$XDG_RUNTIME_DIR"
 tepuy ps --host far --json
 expect "--host asks that host's agent" 0 out '"nodes": []'
 case_begin "\$TEPUY_HOST does the same"
@@ -228,11 +231,11 @@ if [ $status -eq 5 ] && cmp -s "$TMP/session" "$TMP/out" && shows err "that was 
 case_begin "a stream comes as it is told, and ends with us"
 (cd "$WORK" && exec timeout 60 "$TEPUY" events --host far --follow) >"$TMP/events" 2>&1 &
 events=$!
-if wait_for 20 grep -q one "$TMP/events"; then ok; else not_ok "$(cat "$TMP/events")"; fi
+if wait_for 60 grep -q one "$TMP/events"; then ok; else not_ok "$(cat "$TMP/events")"; fi
 kill "$events"
 wait "$events" 2>/dev/null
-check "nothing of it stays behind" test -z "$(find /tmp -maxdepth 1 -name 'tepuy-dial-*' -newer "$TMP/far.py")"
-check "its other side ends too" wait_for 20 sh -c "! xargs ps -p <'$TMP/dialled'"
+equal "nothing of it stays behind" "" "$(ls -A "$XDG_RUNTIME_DIR")"
+check "its other side ends too" wait_for 60 sh -c "! xargs ps -p <'$TMP/dialled'"
 tepuy ps --host web1
 expect "a host without tepuy" 1 err "web1: " "not found"
 tepuy ps --host no-such-host.invalid
@@ -247,12 +250,12 @@ start=$(now_ms)
 tepuy run -H root@127.0.6.1:2205,a1 -- echo there
 took=$(($(now_ms) - start))
 expect "a host that takes connections and says nothing" 3 err "127.0.6.1" "in time"
-check "is given up in bounded time ($took ms)" test "$took" -lt 20000
+check "is given up in bounded time ($took ms)" test "$took" -lt "$(most 40000)"
 kill -CONT "$hang"
 case_begin "a host that hangs in the middle of a command"
 (cd "$WORK" && exec setsid --wait "$TEPUY" run -H root@127.0.6.1:2205 -- sh -c "echo >$TMP/hung; exec sleep 300") >"$TMP/out" 2>"$TMP/err" </dev/null &
 runner=$!
-if wait_for 20 test -e "$TMP/hung"; then
+if wait_for 60 test -e "$TMP/hung"; then
 	session=$(pgrep -P "$hang")
 	kill -STOP "$session"
 	start=$(now_ms)
@@ -260,7 +263,7 @@ if wait_for 20 test -e "$TMP/hung"; then
 	status=$?
 	took=$(($(now_ms) - start))
 	kill -KILL "$session"
-	if [ $status -eq 1 ] && [ $took -lt 25000 ] && shows err "has not answered for"; then ok; else not_ok "$status after $took ms: $(cat "$TMP/err")"; fi
+	if [ $status -eq 1 ] && [ $took -lt "$(most 50000)" ] && shows err "has not answered for"; then ok; else not_ok "$status after $took ms: $(cat "$TMP/err")"; fi
 else
 	not_ok "it did not begin"
 fi
@@ -286,6 +289,6 @@ while alive "$runner" && ! gone_or_zombie "$runner"; do
 done
 wait "$runner"
 status=$?
-if [ $status -eq 0 ] && shows err "500 of 500 hosts done" && [ "$most_fds" -lt 250 ] && [ "$most_kb" -lt 100000 ]; then ok; else not_ok "$status $(tail -n 3 "$TMP/err")"; fi
+if [ $status -eq 0 ] && shows err "500 of 500 hosts done" && [ "$most_fds" -lt 250 ] && [ "$most_kb" -lt "$(most 100000)" ]; then ok; else not_ok "$status $(tail -n 3 "$TMP/err")"; fi
 echo "      at most $most_fds descriptors, $most_kb kB of memory; $(tail -n 1 "$TMP/err")"
 finish

@@ -41,7 +41,7 @@ check "with the validation's words" grep -F "missing port specification in 'nowh
 check "nothing was started" no_containers
 cp "$TMP/good.cfg" "$template"
 check "mended, the service comes up" up
-check "and answers" within 10 serves hello
+check "and answers" within 60 serves hello
 
 before=$(containers)
 bad_change() {
@@ -71,10 +71,10 @@ at_exit docker_rm_quietly "$left"
 check "a trial that was left over is there" trials
 kill_agent
 run_agent
-check "the agent takes it away" within 20 no_trials
+check "the agent takes it away" within 60 no_trials
 equal "and nothing else" "$before" "$(containers)"
 check "nor what is another agent's" docker inspect "$others"
 check "down" tepuy down "$SERVICE" --yes
-check "nothing is left" only_nodes
+check "nothing is left" within 60 only_nodes
 [ "$failed" -eq 0 ] || log_tail 40
 finish

@@ -59,17 +59,17 @@ before=$(containers)
 consul kv delete "tepuy/service/$SERVICE/spec" >/dev/null
 agent_mark
 check "a second instance is assigned by hand" assign "$second" run
-check "its agent answers that it must wait, and for which one" within 20 says_why
-check "and writes it in its log" within 5 agent_said "db/1.$second: .*must wait until $SERVICE/db/1.$first has stopped"
+check "its agent answers that it must wait, and for which one" within 60 says_why
+check "and writes it in its log" within 60 agent_said "db/1.$second: .*must wait until $SERVICE/db/1.$first has stopped"
 check "it does not start" throughout 5 only_runs "$first"
 equal "the first one is untouched" "$before" "$(containers)"
 kill_agent
 run_agent
-wait_for 30 agent_ready
+wait_for 60 agent_ready
 check "nor does it after the agent was killed and started" throughout 5 only_runs "$first"
 check "the first one is told to stop" assign "$first" stop
 start_second() {
-	local until=$(($(now_ms) + 30000))
+	local until=$(($(now_ms) + $(most 60000)))
 	until only_runs "$second" >"$TMP/running"; do
 		at_most_one || return
 		[ "$(now_ms)" -lt "$until" ] || { cat "$TMP/running"; return 1; }
@@ -78,10 +78,10 @@ start_second() {
 }
 check "when it has stopped, the second starts: at no moment both" start_second
 consul kv put "tepuy/service/$SERVICE/spec" "@$TMP/spec" >/dev/null
-check "the leader clears up, again without both" within 30 only_nodes db/1
+check "the leader clears up, again without both" within 60 only_nodes db/1
 check "one runs" at_most_one
 check "down" tepuy down "$SERVICE" --yes
-check "nothing is left" only_nodes
+check "nothing is left" within 60 only_nodes
 check "but the data is kept" test -d "$TMP/data"
 [ "$failed" -eq 0 ] || log_tail 40
 finish
