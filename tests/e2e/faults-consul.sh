@@ -135,7 +135,7 @@ check "away for a minute" away away_a_minute
 
 frozen() {
 	kill -STOP "$CONSUL_PID"
-	sleep 12 # so long it is frozen, more than the session's TTL
+	sleep 12 # so long it is frozen
 	kill -CONT "$CONSUL_PID"
 }
 check "frozen for 12 s: no answer and no refusal" away frozen
