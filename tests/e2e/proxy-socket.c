@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What tests/e2e/proxy-socket.sh needs beside a real HAProxy:
- *   proxy-e2e serve PORT NAME            a web server on loopback: every path answers NAME, /hold/SECONDS takes its
- * time proxy-e2e sync SOCKET [--unwell] BACKEND [NAME=ADDRESS:PORT[,ready|drain|maint][,weight=N][,check]]… proxy-e2e
- * bench SOCKET BACKEND NAME=… toggles the server's drain 400 times; prints median and p99 in microseconds proxy-e2e
- * info SOCKET
+ *   proxy-e2e serve PORT NAME RELEASE
+ *       a web server on loopback: every path answers NAME; /hold ends when there is a file RELEASE
+ *   proxy-e2e sync SOCKET [--unwell] BACKEND [NAME=ADDRESS:PORT[,ready|drain|maint][,weight=N][,check]]…
+ *   proxy-e2e bench SOCKET BACKEND NAME=…
+ *       toggles the server's drain 400 times; prints median and p99 in microseconds
+ *   proxy-e2e info SOCKET
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,19 +23,17 @@
 #include "base/text.h"
 #include "proxy/haproxy-socket.h"
 
-static const char *server_name;
+static const char *server_name, *release;
 
-/* 20 pieces of one byte, spread over the time. */
-static int hold(int fd, int seconds)
+/* 20 bytes, of which the last one comes when it is released. */
+static int hold(int fd)
 {
-	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n";
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nxxxxxxxxxxxxxxxxxxx";
 	int r = fs_write_all(fd, head, strlen(head));
 
-	for (int i = 0; r == 0 && i < 20; i++) {
-		poll(NULL, 0, seconds * 50);
-		r = fs_write_all(fd, "x", 1);
-	}
-	return r;
+	while (r == 0 && access(release, F_OK) < 0)
+		poll(NULL, 0, 20);
+	return r < 0 ? r : fs_write_all(fd, "x", 1);
 }
 
 static void *serve_connection(void *data)
@@ -51,10 +51,8 @@ static void *serve_connection(void *data)
 		request.len += (size_t)got;
 		request.data[request.len] = '\0';
 		while (r == 0 && (end = strstr(buf_text(&request), "\r\n\r\n"))) {
-			int seconds = 0;
-
-			if (sscanf(request.data, "GET /hold/%d ", &seconds) == 1)
-				r = hold(fd, seconds);
+			if (!strncmp(request.data, "GET /hold ", 10))
+				r = hold(fd);
 			else
 				r = fs_write_all(fd, answer.data, answer.len);
 			buf_consume(&request, (size_t)(end - request.data) + 4);
@@ -238,8 +236,9 @@ int main(int argc, char **argv)
 	_cleanup_(haproxy_freep) struct haproxy *h = NULL;
 	bool unwell = argc > 3 && !strcmp(argv[3], "--unwell");
 
-	if (argc == 4 && !strcmp(argv[1], "serve")) {
+	if (argc == 5 && !strcmp(argv[1], "serve")) {
 		server_name = argv[3];
+		release = argv[4];
 		return serve(argv[2]);
 	}
 	if (argc < 3)

@@ -36,10 +36,9 @@ is() {
 
 # until_is WHAT WANTED COMMAND…: asks again for up to a minute.
 until_is() {
-	what=$1 wanted=$2 tries=1200
+	what=$1 wanted=$2 until=$(($(date +%s) + 60 * slower))
 	shift 2
-	while got=$("$@" 2>&1 | tr '\n' '|') && [ "$got" != "$wanted" ] && [ "$tries" -gt 0 ]; do
-		tries=$((tries - 1))
+	while got=$("$@" 2>&1 | tr '\n' '|') && [ "$got" != "$wanted" ] && [ "$(date +%s)" -lt "$until" ]; do
 		sleep 0.05
 	done
 	is "$what" "$wanted" "$got"
@@ -66,25 +65,32 @@ row() {
 	"$program" state "$socket" web "$1"
 }
 
-# Begins a download of $1 seconds through HAProxy.
+# Begins a download through HAProxy, which ends at end_download.
 begin_download() {
-	curl -sN -m 120 -o "$dir/download" -w '%{http_code} %{size_download}' "http://127.0.0.1:$front/hold/$1" \
+	rm -f "$dir/download" "$dir/release"
+	curl -sN -m 600 -o "$dir/download" -w '%{http_code} %{size_download}' "http://127.0.0.1:$front/hold" \
 		>"$dir/download.result" 2>&1 &
 	download=$!
 }
 
-"$program" serve "$one" one &
+end_download() {
+	: >"$dir/release"
+	wait "$download" || :
+	download=
+}
+
+"$program" serve "$one" one "$dir/release" &
 pids="$pids $!"
-"$program" serve "$two" two &
+"$program" serve "$two" two "$dir/release" &
 pids="$pids $!"
 cat >"$dir/haproxy.cfg" <<END
 global
 	stats socket $socket level admin
 defaults
 	mode http
-	timeout connect 2s
-	timeout client 20s
-	timeout server 20s
+	timeout connect 10s
+	timeout client 600s
+	timeout server 600s
 	option redispatch
 frontend front
 	bind 127.0.0.1:$front
@@ -121,30 +127,27 @@ is "its weight is set back" "weight web/web-2.1|reload=0 settled=1|" "$(sync_now
 # A long download on web-2.1, which then drains: it goes on, and is the last session.
 is "drain of the first" "drain web/web-1.1|" "$(run_sync web "$first,drain" "$second" | grep ^drain | tr '\n' '|')"
 until_is "only the second answers" "two " who
-begin_download 8 # long enough for the steps before its end
+begin_download
 until_is "the download runs" 1 sh -c "[ -s '$dir/download' ] && printf 1"
 run_sync web "$first" "$second,drain" >"$dir/sync"
 is "ready again, and drain of the second" "ready web/web-1.1|drain web/web-2.1|" \
 	"$(grep -E '^(ready|drain)' "$dir/sync" | tr '\n' '|')"
 until_is "one session is left" "leaving web/web-2.1 sessions=1|reload=0 settled=1|" run_sync web "$first" "$second,drain"
 is "only the first answers" "one " "$(who)"
+end_download
 until_is "no session is left" "leaving web/web-2.1 sessions=0|reload=0 settled=1|" run_sync web "$first" "$second,drain"
-wait "$download" || :
-download=
 is "the download is whole" "200 20" "$(cat "$dir/download.result")"
 is "the drain is undone" "ready web/web-2.1|reload=0 settled=1|" "$(sync_now web "$first" "$second")"
 until_is "both answer again" "one two " who
 
 # The same, but it is taken from the list while the download runs.
 run_sync web "$first,drain" "$second" >"$dir/sync"
-rm -f "$dir/download"
-begin_download 8
+begin_download
 until_is "another download runs" 1 sh -c "[ -s '$dir/download' ] && printf 1"
 run_sync web "$first" >"$dir/sync"
 is "a server with a session is not removed" 0 "$(grep -c '^remove' "$dir/sync" || :)"
 until_is "it waits for its session" "leaving web/web-2.1 sessions=1 removing|reload=0 settled=1|" run_sync web "$first"
-wait "$download" || :
-download=
+end_download
 is "this download is whole too" "200 20" "$(cat "$dir/download.result")"
 until_is "then it is removed, and all is done" "reload=0 settled=1|" run_sync web "$first"
 is "it is gone" "" "$(row web-2.1)"
