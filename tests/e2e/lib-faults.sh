@@ -56,7 +56,7 @@ make_tiny() {
 		templates: [{from: templates/index.html, to: /srv/www/index.html, on_change: none}]
 		start: [busybox, httpd, -f, -p, "80", -h, /srv/www]
 		stop: {signal: KILL, timeout: 1s}
-		checks: [{http: /, port: http, interval: 2s, timeout: 2s}]
+		checks: [{http: /, port: http, interval: 2s, timeout: 10s}]
 	END
 }
 
