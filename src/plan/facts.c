@@ -166,6 +166,9 @@ bool node_right(struct work *work, const struct group *group, const struct node 
 
 	if (!unit || !others_gone(node))
 		return false;
+	/* No host is there for it yet; but what was good is not waited for. */
+	if (unit->misplaced && work->status.phase != PLAN_ROLLING_BACK)
+		return false;
 	if (node->out)
 		return unit->desired != PLAN_RUN &&
 		       (unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED));

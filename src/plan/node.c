@@ -19,7 +19,7 @@ bool assign_node(struct work *work, struct group *group, struct node *node, enum
 		return act_assign(work, group, node, host, desired);
 	if (never && work->status.phase == PLAN_PREPARING)
 		deployment_failed(work, NULL, why, NULL);
-	else if (!node->current)
+	else if (!node->current || node->current->misplaced)
 		act_reason(work, why);
 	else
 		free(why);

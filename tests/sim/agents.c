@@ -133,6 +133,8 @@ static void report(struct world *w, int slot, const struct converge_view *view)
 	plan_state_parse(name, &state);
 	if (a->reported && a->state == state && a->answers_ms == a->heard.since_ms)
 		return;
+	if (state == PLAN_STOPPED)
+		check_stopped(w, slot);
 	a->reported = a->saying = a->mind.has_state = true;
 	a->deleting = false;
 	a->state = state;
@@ -204,7 +206,11 @@ static bool port_is_taken(const struct world *w, int slot)
 static bool effect(struct world *w, int slot)
 {
 	struct actual *a = &w->actual[slot];
-	bool hiccup = !w->calm && w->n_faults && chance(w, 40);
+	bool hiccup = !w->calm && w->n_faults && chance(w, w->flaky ? 8 : 40);
+
+	if (w->hosts[w->kv.records[slot].host].runtime_at != NEVER &&
+	    (a->doing == CONVERGE_LAUNCH || a->doing == CONVERGE_STOP || a->doing == CONVERGE_REMOVE))
+		return false;
 
 	switch (a->doing) {
 	case CONVERGE_PREPARE:
@@ -223,11 +229,16 @@ static bool effect(struct world *w, int slot)
 	case CONVERGE_PROBE:
 	case CONVERGE_REGISTER:
 		a->registered = true;
+		/* Consul does not take another reason for a maintenance that there is */
+		a->maintenance_ms = a->doing_for != PLAN_DRAIN ? 0
+				    : a->maintenance           ? a->maintenance_ms
+							       : a->doing_since_ms;
 		a->maintenance = a->doing_for == PLAN_DRAIN;
 		a->checks = a->heard.checks;
 		break;
 	case CONVERGE_DEREGISTER:
 		a->registered = a->maintenance = false;
+		a->maintenance_ms = 0;
 		break;
 	case CONVERGE_STOP:
 		if (hiccup && chance(w, 2))
@@ -379,6 +390,8 @@ static void observe(struct world *w, int slot)
 {
 	struct actual *a = &w->actual[slot];
 
+	if (w->hosts[w->kv.records[slot].host].runtime_at != NEVER)
+		return; /* nobody tells */
 	if (a->mind.container == CONTAINER_RUNNING && a->container != CONTAINER_RUNNING) {
 		died(w, a);
 		a->mind.container = a->container;
@@ -394,11 +407,11 @@ static void begin_step(struct world *w, int slot, enum converge_step step)
 {
 	struct actual *a = &w->actual[slot];
 
-	if (step == CONVERGE_REMOVE)
-		check_remove(w, slot);
+	check_step(w, slot, step);
 	a->busy = true;
 	a->doing = step;
 	a->doing_for = a->heard.desired;
+	a->doing_since_ms = a->heard.since_ms;
 	a->done_at = w->now + duration(w, slot);
 }
 

@@ -146,11 +146,25 @@ void check_empty_route(struct world *w, int consumer, int dropped)
 		fail(w, "%s sends to nobody, and %s serves", instance_name(&w->kv.records[consumer]), instance_name(r));
 }
 
-/* An agent takes a container away: the leader wanted it so, whatever the agent was told. */
-void check_remove(struct world *w, int slot)
+/*
+ * An agent begins a step. It takes a container away only when the leader wanted it so, whatever the agent was told; and
+ * nobody starts, stops or removes what its runtime has not told of.
+ */
+void check_step(struct world *w, int slot, enum converge_step step)
 {
-	if (w->kv.records[slot].assigned && w->actual[slot].container == CONTAINER_RUNNING)
+	if ((step == CONVERGE_LAUNCH || step == CONVERGE_STOP || step == CONVERGE_REMOVE) &&
+	    w->actual[slot].mind.container == CONTAINER_UNKNOWN)
+		fail(w, "%s of %s, of which nothing is known", converge_step_name(step),
+		     instance_name(&w->kv.records[slot]));
+	if (step == CONVERGE_REMOVE && w->kv.records[slot].assigned && w->actual[slot].container == CONTAINER_RUNNING)
 		fail(w, "%s is removed and nobody wanted it", instance_name(&w->kv.records[slot]));
+}
+
+/* Who is stopped is not in the catalog any more: nobody is sent there. */
+void check_stopped(struct world *w, int slot)
+{
+	if (w->actual[slot].registered)
+		fail(w, "%s says that it stopped, and Consul has it", instance_name(&w->kv.records[slot]));
 }
 
 static bool is_known_bad(const struct world *w, int slot)
@@ -191,10 +205,26 @@ static bool is_steady(const struct world *w, int64_t for_ms)
 	       w->now - w->leader.looks_since > for_ms;
 }
 
+static int64_t reschedule_ms(const struct world *w)
+{
+	return w->reschedule_ms ? w->reschedule_ms : PLAN_RESCHEDULE_MS;
+}
+
+/* Nothing is started where all was given up: when that host returns, nobody can say what else runs there. */
+static void check_start(struct world *w, int slot)
+{
+	const struct record *r = &w->kv.records[slot];
+	int64_t given_up = reschedule_ms(w) + KNOWN_MS;
+
+	if (!w->services[r->service].exclusive[r->component] && is_steady(w, given_up) && !w->kv.host_alive[r->host] &&
+	    w->now - w->kv.host_seen_at[r->host] > given_up)
+		fail(w, "%s is started on a host that was given up", instance_name(r));
+}
+
 /* A host returns: what could move has been given another place, if it was away for longer than it is waited for. */
 void check_moved(struct world *w, int host)
 {
-	int64_t most = PLAN_RESCHEDULE_MS + 3 * KNOWN_MS;
+	int64_t most = reschedule_ms(w) + 3 * KNOWN_MS;
 	bool somewhere = false;
 
 	for (int i = 0; i < w->n_hosts; i++)
@@ -230,9 +260,9 @@ static void check_waited(struct world *w, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
 
-	if (!is_steady(w, KNOWN_MS) || r->n > nodes_in(spec_in_work(w, r->service), r->component) ||
-	    w->services[r->service].n_outs || r->since_ms < w->kv.services[r->service].phase_since_ms ||
-	    w->now - r->told_at < 2 * KNOWN_MS)
+	if (!is_steady(w, KNOWN_MS) || !host_is_well(w, r->host) || w->now - w->kv.host_seen_at[r->host] < KNOWN_MS ||
+	    r->n > nodes_in(spec_in_work(w, r->service), r->component) || w->services[r->service].n_outs ||
+	    r->since_ms < w->kv.services[r->service].phase_since_ms || w->now - r->told_at < 2 * KNOWN_MS)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
@@ -240,7 +270,7 @@ static void check_waited(struct world *w, int slot)
 
 		if (w->actual[i].used && c->assigned && c->service == r->service && uses(c->component, r->component) &&
 		    (c->desired == PLAN_RUN || c->desired == PLAN_DRAIN) &&
-		    (!ack || ack->sessions || w->now - ack->at < KNOWN_MS))
+		    (!ack || ack->sessions || ack->since_ms != r->since_ms || w->now - ack->at < KNOWN_MS))
 			return;
 	}
 	fail(w, "%s is stopped long after all let go of it", instance_name(r));
@@ -251,6 +281,7 @@ static void check_stop(struct world *w, int service, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
 	const struct out *outs = w->kv.services[service].outs;
+	const struct node_record *node = &w->services[service].nodes[r->component][r->n];
 	int64_t most = PLAN_DRAIN_MS;
 
 	for (int i = 0; i < COMPONENTS; i++)
@@ -260,8 +291,9 @@ static void check_stop(struct world *w, int service, int slot)
 		fail(w, "%s is stopped without having been drained", instance_name(r));
 	check_waited(w, slot);
 	/* The deadline of a disconnect that was withdrawn a moment ago counts as well. */
-	if (w->now - r->told_at >= most || !host_is_well(w, r->host) ||
-	    w->now < w->services[service].nodes[r->component][r->n].until)
+	if (w->now < node->until && node->deadline_ms)
+		most = least(most, node->deadline_ms);
+	if (w->now - r->told_at >= most || !host_is_well(w, r->host))
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
@@ -308,6 +340,11 @@ static void check_unassign(struct world *w, int slot)
 /* Names carry node and generation only: two of them would be one server in HAProxy and one file in a store. */
 static void check_assign(struct world *w, int service, const struct plan_action *a)
 {
+	const struct sim_spec *spec = spec_of_revision(w, service, a->revision);
+	int at = spec_find(spec, component_id(a->component));
+
+	if (at >= 0 && !runtime_fits(w, host_id(a->host), spec->runtime[at]))
+		fail(w, "%s/%u is assigned to %s, which has another runtime", a->component, a->n, a->host);
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 
@@ -394,6 +431,8 @@ void check_action(struct world *w, int service, const struct plan_action *a, int
 		check_drain(w, service, a, slot);
 	if (a->kind == PLAN_DESIRE && a->desired == PLAN_STOP && r->desired != PLAN_STOP)
 		check_stop(w, service, slot);
+	if (a->kind == PLAN_DESIRE && a->desired == PLAN_RUN && (r->desired == PLAN_PREPARE || r->desired == PLAN_STOP))
+		check_start(w, slot);
 	if (a->kind == PLAN_UNASSIGN)
 		check_unassign(w, slot);
 	if (a->kind == PLAN_DESIRE && a->desired == PLAN_DRAIN &&

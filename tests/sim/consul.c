@@ -89,17 +89,19 @@ const struct ack *find_ack(const struct kv *kv, uint32_t drained, uint32_t consu
 	return seek_ack((struct kv *)kv, drained, consumer);
 }
 
-void write_ack(struct world *w, uint32_t drained, uint32_t consumer, unsigned sessions)
+void write_ack(struct world *w, int drained, int consumer, unsigned sessions, int64_t since_ms)
 {
-	struct ack *ack = seek_ack(&w->kv, drained, consumer);
+	const struct record *c = &w->kv.records[consumer];
+	uint32_t of = w->kv.records[drained].uid;
+	struct ack *ack = seek_ack(&w->kv, of, c->uid);
 
-	if (ack && ack->sessions == sessions)
+	if (ack && ack->sessions == sessions && ack->since_ms == since_ms)
 		return;
 	if (!ack && w->kv.n_acks == ACKS_MAX)
 		return;
 	if (!ack)
 		ack = &w->kv.acks[w->kv.n_acks++];
-	*ack = (struct ack){ drained, consumer, sessions, w->now };
+	*ack = (struct ack){ of, c->uid, c->host, c->component, c->n, c->gen, sessions, since_ms, w->now };
 	touch(w);
 }
 
@@ -113,19 +115,10 @@ void delete_ack(struct world *w, uint32_t drained, uint32_t consumer)
 	touch(w);
 }
 
-static int host_of(const struct world *w, uint32_t uid)
-{
-	for (int i = 0; i < w->kv.n_records; i++)
-		if (w->kv.records[i].uid == uid)
-			return w->kv.records[i].host;
-	return -1;
-}
-
 void drop_acks(struct world *w, uint32_t drained, int consumer_host)
 {
 	for (int i = 0; i < w->kv.n_acks;)
-		if (w->kv.acks[i].drained == drained &&
-		    (consumer_host < 0 || host_of(w, w->kv.acks[i].consumer) == consumer_host))
+		if (w->kv.acks[i].drained == drained && (consumer_host < 0 || w->kv.acks[i].host == consumer_host))
 			w->kv.acks[i] = w->kv.acks[--w->kv.n_acks];
 		else
 			i++;
@@ -192,12 +185,6 @@ void forget_slot(struct world *w, int slot)
 {
 	trace(w, "  %s is gone", instance_name(&w->kv.records[slot]));
 	forget_routes(w, slot);
-	drop_acks(w, w->kv.records[slot].uid, -1);
-	for (int i = 0; i < w->kv.n_acks;)
-		if (w->kv.acks[i].consumer == w->kv.records[slot].uid)
-			w->kv.acks[i] = w->kv.acks[--w->kv.n_acks];
-		else
-			i++;
 	w->kv.records[slot] = (struct record){ 0 };
 	w->actual[slot] = (struct actual){ 0 };
 	while (w->kv.n_records && !w->actual[w->kv.n_records - 1].used)

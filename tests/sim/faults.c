@@ -39,7 +39,7 @@ static void lose_disk(struct world *w, int slot)
 static void kill_host(struct world *w, int host)
 {
 	struct host *h = &w->hosts[host];
-	bool blank = chance(w, 4), gone = host && chance(w, 6);
+	bool blank = chance(w, 4), gone = host >= w->n_open && chance(w, 6);
 
 	if (!h->up)
 		return;
@@ -71,7 +71,7 @@ static void cut_host(struct world *w, int host)
 	struct host *h = &w->hosts[host];
 	uint64_t how = random_to(w, 5);
 
-	if (!h->up)
+	if (!h->up || h->joined_at != NEVER) /* one cut at a time: its end is what an agent notices */
 		return;
 	h->deaf = how == 0 || how == 2;
 	h->mute = how == 1 || how == 2;
@@ -146,6 +146,18 @@ static void restart_consul_agent(struct world *w, int host)
 	forget_checks(w, host);
 }
 
+/* What runs goes on. */
+static void stop_runtime(struct world *w, int host)
+{
+	struct host *h = &w->hosts[host];
+
+	if (!h->up || h->runtime_at != NEVER)
+		return;
+	trace(w, "fault: the runtime of %s does not answer", host_names[host]);
+	excuse_host(w, host);
+	h->runtime_at = w->now + how_long(w);
+}
+
 void fault_step(struct world *w)
 {
 	int host = (int)random_to(w, (uint64_t)w->n_hosts);
@@ -154,7 +166,7 @@ void fault_step(struct world *w)
 	w->next_fault = w->now + (chance(w, 3) ? between(w, 10, 3000) : between(w, 1000, 60000));
 	if (w->next_fault >= w->calm_at)
 		w->next_fault = NEVER;
-	switch (random_to(w, 15)) {
+	switch (random_to(w, 16)) {
 	case 0:
 		kill_host(w, host);
 		break;
@@ -180,6 +192,9 @@ void fault_step(struct world *w)
 	case 10:
 		crash_agent(w, host);
 		break;
+	case 12:
+		stop_runtime(w, host);
+		break;
 	case 11:
 		restart_consul_agent(w, host);
 		break;
@@ -202,6 +217,8 @@ void calm_down(struct world *w)
 
 		if (!h->up && !h->gone)
 			h->up_at = w->now + 100;
+		if (h->runtime_at != NEVER)
+			h->runtime_at = w->now + 100;
 		if (h->up && (h->deaf || h->mute || h->lonely || h->silent))
 			h->joined_at = w->now + 100;
 		if (h->up && !h->agent_up)

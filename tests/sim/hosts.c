@@ -70,11 +70,12 @@ static void publish(struct world *w, int slot)
 	if (!is_heard(w, r->host))
 		return; /* its Consul agent comes level when it is connected again */
 	a->publish_at = next_change(w, slot);
-	if (r->health == health && r->listed == a->registered)
+	if (r->health == health && r->listed == a->registered && r->maintenance_ms == a->maintenance_ms)
 		return;
 	if ((r->health == PLAN_PASSING) != (health == PLAN_PASSING))
 		r->health_at = w->now;
 	r->listed = a->registered;
+	r->maintenance_ms = a->maintenance_ms;
 	r->health = health;
 	trace(w, "  catalog: %s is %s", instance_name(r), plan_health_name(health));
 	touch_catalog(w, slot);
@@ -207,6 +208,15 @@ static void gossip(struct world *w, int host)
 		sooner(&w->hosts[i].links_at, w->now + between(w, 1, 100));
 }
 
+static void runtime_returns(struct world *w, int host)
+{
+	trace(w, "the runtime of %s answers again", host_names[host]);
+	w->hosts[host].runtime_at = NEVER;
+	for (int i = 0; i < w->kv.n_records; i++)
+		if (w->actual[i].used && w->kv.records[i].host == host)
+			look_soon(w, i, 500);
+}
+
 static void host_step(struct world *w, int host)
 {
 	struct host *h = &w->hosts[host];
@@ -220,6 +230,8 @@ static void host_step(struct world *w, int host)
 	}
 	if (w->now >= h->agent_at)
 		start_agent(w, host);
+	if (w->now >= h->runtime_at)
+		runtime_returns(w, host);
 	if (w->now >= h->joined_at)
 		reconnect(w, host);
 	if (w->now >= h->seen_at)
@@ -237,7 +249,8 @@ int64_t hosts_next(const struct world *w)
 	for (int i = 0; i < w->n_hosts; i++) {
 		const struct host *h = &w->hosts[i];
 
-		next = least(next, least(least(h->up_at, h->agent_at), least(h->joined_at, h->listed_at)));
+		next = least(least(next, h->runtime_at),
+			     least(least(h->up_at, h->agent_at), least(h->joined_at, h->listed_at)));
 		next = least(next, least(h->seen_at, least(h->hear_at, h->links_at)));
 	}
 	for (int i = 0; i < w->kv.n_records; i++)

@@ -82,21 +82,23 @@ static const struct record *record_of(const struct kv *kv, uint32_t uid)
 static void view_acks(const struct kv *kv, struct viewer *v)
 {
 	for (int i = 0; i < kv->n_acks; i++) {
-		const struct record *r = record_of(kv, kv->acks[i].drained), *c = record_of(kv, kv->acks[i].consumer);
+		const struct record *r = record_of(kv, kv->acks[i].drained);
+		const struct ack *ack = &kv->acks[i];
 		char *name = v->consumers[v->view.n_acks];
 
-		if (!r || !c)
+		if (!r)
 			continue;
-		snprintf(name, sizeof(v->consumers[0]), "%s.%u.%llu", component_names[c->component], c->n,
-			 (unsigned long long)c->gen);
+		snprintf(name, sizeof(v->consumers[0]), "%s.%u.%llu", component_names[ack->component], ack->n,
+			 (unsigned long long)ack->gen);
 		v->acks[v->view.n_acks++] = (struct plan_ack){
-			.host = borrowed(host_names[c->host]),
+			.host = borrowed(host_names[ack->host]),
 			.service = borrowed(service_names[r->service]),
 			.component = borrowed(component_names[r->component]),
 			.n = r->n,
 			.gen = r->gen,
 			.consumer = name,
-			.sessions = kv->acks[i].sessions,
+			.since_ms = ack->since_ms,
+			.sessions = ack->sessions,
 		};
 	}
 }
@@ -138,13 +140,14 @@ static void view_host(struct world *w, const struct kv *kv, int i, struct viewer
 	int64_t known_ms = seen_for(w, kv->host_seen_at[i]);
 
 	if (kv->host_known[i])
-		v->hosts[v->view.n_hosts++] = (struct plan_host){ .name = borrowed(host_names[i]),
-								  .runtime = borrowed("docker"),
-								  .alive = kv->host_alive[i],
-								  .cordoned = kv->host_cordoned[i],
-								  .drained = kv->host_drained[i],
-								  .dead_ms = kv->host_alive[i] ? 0 : known_ms,
-								  .alive_ms = kv->host_alive[i] ? known_ms : 0 };
+		v->hosts[v->view.n_hosts++] =
+		    (struct plan_host){ .name = borrowed(host_names[i]),
+					.runtime = borrowed(w->hosts[i].xen ? "xen" : "docker"),
+					.alive = kv->host_alive[i],
+					.cordoned = kv->host_cordoned[i],
+					.drained = kv->host_drained[i],
+					.dead_ms = kv->host_alive[i] ? 0 : known_ms,
+					.alive_ms = kv->host_alive[i] ? known_ms : 0 };
 }
 
 static void fill_view(struct world *w, const struct kv *kv, const struct kv *states, const struct kv *catalog,
@@ -154,6 +157,7 @@ static void fill_view(struct world *w, const struct kv *kv, const struct kv *sta
 				      .hosts = v->hosts,
 				      .instances = v->instances,
 				      .acks = v->acks,
+				      .reschedule_ms = w->reschedule_ms,
 				      .looking_ms = seen_for(w, 0),
 				      .now_ms = w->now + w->hosts[w->leader.host].clock_ms };
 	for (int i = 0; i < w->n_services; i++)

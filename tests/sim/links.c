@@ -87,26 +87,43 @@ static bool is_sent_to(struct world *w, const struct kv *kv, int consumer, int s
 }
 
 /* HAProxy tells when the last session ended, which may take its time; what is in a file has none. */
-static void answer(struct world *w, int consumer, int slot)
+static void answer(struct world *w, int consumer, int slot, int64_t since_ms)
 {
 	uint32_t drained = w->kv.records[slot].uid, me = w->kv.records[consumer].uid;
 	const struct ack *ack = find_ack(&w->kv, drained, me);
 	bool proxy = !strcmp(component_names[w->kv.records[consumer].component], "front");
 	unsigned sessions = proxy && (!ack || (ack->sessions && chance(w, 4))) ? (unsigned)random_to(w, 3) : 0;
 
-	write_ack(w, drained, me, sessions);
+	write_ack(w, slot, consumer, sessions, since_ms);
 	if (sessions)
 		sooner(&w->hosts[w->kv.records[consumer].host].links_at,
 		       w->now + (chance(w, 8) ? between(w, 5000, 40000) : between(w, 10, 2000)));
 }
 
+/* What it said of those of whom Consul does not tell any more. */
+static void take_back(struct world *w, const struct kv *kv, uint32_t me)
+{
+	for (int i = 0; i < w->kv.n_acks;) {
+		const struct ack *ack = &w->kv.acks[i];
+		bool told = false;
+
+		for (int j = 0; j < kv->n_records; j++)
+			told |= kv->records[j].uid == ack->drained;
+		if (ack->consumer == me && !told)
+			delete_ack(w, ack->drained, me);
+		else
+			i++;
+	}
+}
+
 static void speak(struct world *w, const struct kv *kv, int consumer)
 {
+	take_back(w, kv, w->kv.records[consumer].uid);
 	for (int i = 0; i < w->kv.n_records; i++) {
 		int at = is_member(w, consumer, i) ? find_uid(kv, w->kv.records[i].uid, i) : -1;
 
 		if (at >= 0 && kv->records[at].health == PLAN_MAINTENANCE)
-			answer(w, consumer, i);
+			answer(w, consumer, i, kv->records[at].maintenance_ms);
 		else if (is_member(w, consumer, i))
 			delete_ack(w, w->kv.records[i].uid, w->kv.records[consumer].uid);
 	}

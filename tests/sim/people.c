@@ -36,24 +36,45 @@ static void link_component(struct plan_component *component, struct plan_link *l
 
 /* `id`s must be added in rising order: a spec's components are sorted by name. */
 static void add_component(const struct service *s, struct sim_spec *spec, int id, uint8_t version, uint8_t checks,
-			  unsigned nodes)
+			  unsigned nodes, enum runtime runtime)
 {
+	static const char *const runtimes[] = { NULL, "docker", "xen" };
 	size_t at = spec->spec.n_components++;
 	struct plan_component *component = &spec->components[at];
 
 	spec->id[at] = (uint8_t)id;
 	spec->version[at] = version;
 	spec->checks[at] = checks;
+	spec->runtime[at] = runtime;
 	*component = (struct plan_component){
 		.name = (char *)component_names[id],
 		.fingerprint = (char *)fingerprint_name(id, version),
 		.checks = (char *)checks_name(checks),
 		.nodes = nodes,
+		.place.runtime = (char *)runtimes[runtime],
 		.update = s->update[id],
 		.exclusive = s->exclusive[id],
 		.fixed_ports = s->fixed_ports[id],
 	};
 	link_component(component, spec->links[at], id);
+}
+
+bool runtime_fits(const struct world *w, int host, enum runtime runtime)
+{
+	return runtime == ANY || w->hosts[host].xen == (runtime == XEN);
+}
+
+static enum runtime some_runtime(struct world *w)
+{
+	return w->n_open > 1 ? (enum runtime)random_to(w, 3) : ANY;
+}
+
+/* Where there is data, another runtime is mostly refused: no sound revision wants it. */
+static enum runtime next_runtime(struct world *w, const struct service *s, int component, enum runtime last, bool sound)
+{
+	if (sound && s->exclusive[component])
+		return s->runtime[component];
+	return chance(w, s->exclusive[component] ? 12 : 4) ? some_runtime(w) : last;
 }
 
 static struct sim_spec *new_spec(struct world *w, int service)
@@ -102,7 +123,8 @@ static void first_spec(struct world *w, int service)
 	spec = new_spec(w, service);
 	for (int i = 0; i < COMPONENTS; i++)
 		if (strcmp(component_names[i], "cache") || chance(w, 2))
-			add_component(s, spec, i, new_version(w, s, i, !chance(w, 4)), 0, some_nodes(w, s, i));
+			add_component(s, spec, i, new_version(w, s, i, !chance(w, 4)), 0, some_nodes(w, s, i),
+				      s->runtime[i] = some_runtime(w));
 	submit(w, service, spec, "up");
 }
 
@@ -133,7 +155,8 @@ static void change(struct world *w, int service, bool sound)
 			continue;
 		add_component(s, spec, i, build ? new_version(w, s, i, sound) : base->version[at],
 			      at < 0 || chance(w, 5) ? (uint8_t)random_to(w, 4) : base->checks[at],
-			      at < 0 || chance(w, 4) ? some_nodes(w, s, i) : base->components[at].nodes);
+			      at < 0 || chance(w, 4) ? some_nodes(w, s, i) : base->components[at].nodes,
+			      next_runtime(w, s, i, at < 0 ? s->runtime[i] : base->runtime[at], sound));
 	}
 	submit(w, service, spec, "up");
 }
@@ -147,7 +170,8 @@ static void again(struct world *w, int service)
 	if (!spec)
 		return;
 	for (size_t i = 0; i < base->spec.n_components; i++)
-		add_component(s, spec, base->id[i], base->version[i], base->checks[i], base->components[i].nodes);
+		add_component(s, spec, base->id[i], base->version[i], base->checks[i], base->components[i].nodes,
+			      base->runtime[i]);
 	submit(w, service, spec, "rollback");
 }
 
@@ -174,6 +198,7 @@ static void disconnect(struct world *w, int service)
 			     .n = (unsigned)random_to(w, NODES_MAX),
 			     .deadline_ms = chance(w, 2) ? 0 : between(w, 1000, 20000) };
 	w->services[service].n_outs++;
+	w->flaps_of = service;
 	trace(w, "operator: disconnect %s/%s/%u%s", service_names[service], component_names[out->component], out->n,
 	      out->stop ? " and stop" : "");
 	touch(w);
@@ -187,20 +212,23 @@ static void connect(struct world *w, int service)
 		if (!out->used || chance(w, 2))
 			continue;
 		out->used = false;
-		for (int n = 1; n <= NODES_MAX; n++)
-			w->services[service].nodes[out->component][n].until = w->now + 20000;
+		for (int n = 1; n <= NODES_MAX; n++) {
+			struct node_record *node = &w->services[service].nodes[out->component][n];
+
+			node->until = w->now + 20000;
+			node->deadline_ms = out->deadline_ms;
+		}
 		trace(w, "operator: connect %s/%s/%u", service_names[service], component_names[out->component], out->n);
 		touch(w);
 	}
 }
 
-/* The first host always stays open, and is never taken away. */
 static void tell_host(struct world *w)
 {
 	int host = (int)random_to(w, (uint64_t)w->n_hosts);
 	bool *what = chance(w, 2) ? &w->kv.host_drained[host] : &w->kv.host_cordoned[host];
 
-	if (host == 0 || !w->kv.host_known[host])
+	if (host < w->n_open || !w->kv.host_known[host])
 		return;
 	*what = !*what;
 	trace(w, "operator: host %s %s", host_names[host],
@@ -208,6 +236,28 @@ static void tell_host(struct world *w)
 	      : w->kv.host_cordoned[host] ? "gets no new nodes"
 					  : "is open");
 	touch(w);
+}
+
+static void begin_to_flap(struct world *w)
+{
+	w->flaps = chance(w, 3) && w->next_operator != NEVER ? (unsigned)between(w, 1, 4) : 0;
+	if (w->flaps)
+		w->next_operator = w->now + between(w, 50, 3000);
+}
+
+/* Somebody who does not know what he wants: out, in, out … */
+static void flap(struct world *w)
+{
+	bool used = false;
+
+	for (int i = 0; i < COMPONENTS; i++)
+		used |= w->kv.services[w->flaps_of].outs[i].used;
+	if (used)
+		connect(w, w->flaps_of);
+	else
+		disconnect(w, w->flaps_of);
+	if (--w->flaps && w->next_operator != NEVER)
+		w->next_operator = w->now + between(w, 50, 3000);
 }
 
 /* What broke for good is taken out of the cluster, with what it said. */
@@ -235,6 +285,10 @@ void operator_step(struct world *w)
 	if (w->consul_down)
 		return;
 	remove_hosts(w);
+	if (w->flaps) {
+		flap(w);
+		return;
+	}
 	switch (random_to(w, 12)) {
 	case 0:
 		down(w, service);
@@ -242,6 +296,7 @@ void operator_step(struct world *w)
 	case 1:
 	case 2:
 		disconnect(w, service);
+		begin_to_flap(w);
 		break;
 	case 3:
 	case 4:

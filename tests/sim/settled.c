@@ -15,10 +15,26 @@ static unsigned nodes_in(const struct sim_spec *spec, int component)
 	return at < 0 ? 0 : spec->components[at].nodes;
 }
 
-static bool is_broken(const struct service *s, const struct sim_spec *spec)
+/* Its data is where the place does not allow it. */
+static bool is_refused(const struct world *w, int service, const struct sim_spec *spec, size_t at)
+{
+	const struct kv_service *kv = &w->kv.services[service];
+
+	for (size_t i = 0; w->services[service].exclusive[spec->id[at]] && i < kv->n_homes; i++) {
+		const struct plan_home *home = &kv->homes[i];
+
+		if (component_id(home->component) == spec->id[at] && home->n <= spec->components[at].nodes &&
+		    w->kv.host_known[host_id(home->host)] && !runtime_fits(w, host_id(home->host), spec->runtime[at]))
+			return true;
+	}
+	return false;
+}
+
+static bool is_broken(const struct world *w, int service, const struct sim_spec *spec)
 {
 	for (size_t i = 0; i < spec->spec.n_components; i++)
-		if (s->nature[spec->id[i]][spec->version[i]] > SLOW)
+		if (w->services[service].nature[spec->id[i]][spec->version[i]] > SLOW ||
+		    is_refused(w, service, spec, i))
 			return true;
 	return false;
 }
@@ -37,10 +53,10 @@ static void check_outcome(struct world *w, int service)
 		fail(w, "%s settled in phase %s: %s", service_names[service], plan_phase_name(kv->phase), kv->reason);
 	else if (spec->spec.down && kv->phase != PLAN_REMOVED)
 		fail(w, "%s was taken down and is %s", service_names[service], plan_phase_name(kv->phase));
-	else if (!spec->spec.down && sheltered && !is_broken(s, spec) && kv->phase != PLAN_DONE)
+	else if (!spec->spec.down && sheltered && !is_broken(w, service, spec) && kv->phase != PLAN_DONE)
 		fail(w, "a sound revision of %s ended as %s: %s", service_names[service], plan_phase_name(kv->phase),
 		     kv->reason);
-	else if (!spec->spec.down && kv->phase == PLAN_DONE && is_broken(s, spec) && !s->n_outs)
+	else if (!spec->spec.down && kv->phase == PLAN_DONE && is_broken(w, service, spec) && !s->n_outs)
 		fail(w, "a broken revision of %s was done", service_names[service]);
 }
 
@@ -59,6 +75,9 @@ static void check_node(struct world *w, int service, const struct sim_spec *spec
 		assigned += r->assigned;
 		if (r->version != spec->version[at] || r->checks != spec->checks[at])
 			fail(w, "%s is of another version and is still there", instance_name(r));
+		if (r->assigned && w->kv.services[service].phase == PLAN_DONE && !w->services[service].exclusive[c] &&
+		    !runtime_fits(w, r->host, spec->runtime[at]))
+			fail(w, "%s is done on a host of another runtime", instance_name(r));
 		running += truly_serves(w, i);
 	}
 	if (assigned != 1)
@@ -100,6 +119,28 @@ static void check_ghosts(struct world *w)
 			fail(w, "%s is a ghost:%s%s%s", instance_name(r), r->has_state ? " its state is there" : "",
 			     r->listed ? " the catalog has it" : "",
 			     a->container != CONTAINER_NONE ? " its container is there" : "");
+	}
+}
+
+/*
+ * Words about drains that are over are taken back, by who said them or, when he is gone, by the leader. When both who
+ * said it and whom it is about are gone, it is a name that never comes again.
+ */
+static void check_acks(struct world *w)
+{
+	for (int i = 0; i < w->kv.n_acks; i++) {
+		const struct ack *ack = &w->kv.acks[i];
+		bool drains = false, known = false;
+
+		for (int j = 0; j < w->kv.n_records; j++) {
+			const struct record *r = &w->kv.records[j];
+
+			known |= w->actual[j].used && (r->uid == ack->drained || r->uid == ack->consumer);
+			drains |= w->actual[j].used && r->uid == ack->drained && r->desired >= PLAN_DRAIN;
+		}
+		if (known && !drains)
+			fail(w, "an ack of %s.%u.%llu is left", component_names[ack->component], ack->n,
+			     (unsigned long long)ack->gen);
 	}
 }
 
@@ -148,6 +189,7 @@ void check_settled(struct world *w)
 		fail(w, "it took %lld s to settle", (long long)w->settle_ms / 1000);
 	check_ghosts(w);
 	check_routes(w);
+	check_acks(w);
 	for (int i = 0; i < w->n_services && !w->failure[0]; i++)
 		check_service(w, i);
 }

@@ -31,6 +31,8 @@
 /* What a version of a component does when it is built and run. */
 enum nature { FINE, SLOW, BUILD_FAILS, START_FAILS, NEVER_HEALTHY, NATURES };
 
+enum runtime { ANY, DOCKER, XEN };
+
 /* An assignment, its state key and its catalog entry: what Consul holds of one instance. */
 struct record {
 	uint32_t uid;                     /* no other record ever has it, 0: none */
@@ -44,15 +46,20 @@ struct record {
 	bool proven;
 	enum plan_state state;
 	int64_t answers_ms;
+	int64_t maintenance_ms; /* `since` of the drain that it is in maintenance for, as the catalog tells it */
 	enum plan_health health;
 	int64_t health_at; /* when it became healthy or stopped being it */
 };
 
-/* A consumer's word, under its own host. */
+/* A consumer's word, under its own host: it stays when the consumer is gone. */
 struct ack {
 	uint32_t drained, consumer; /* uids */
+	uint8_t host, component;    /* of the consumer, as its node and generation */
+	unsigned n;
+	uint64_t gen;
 	unsigned sessions;
-	int64_t at; /* when that was last changed */
+	int64_t since_ms; /* of the drain that it answers */
+	int64_t at;       /* when that was last changed */
 };
 
 struct out {
@@ -93,6 +100,7 @@ struct actual {
 	bool stored;                  /* its image is in the host's store */
 	bool registered, maintenance; /* with the host's own Consul agent */
 	uint8_t checks;               /* registered ones */
+	int64_t maintenance_ms;       /* `since` of the drain that it was put into maintenance for */
 	int64_t healthy_at;           /* checks pass from then on */
 	int64_t sick_until;           /* a fault: they fail until then */
 	int64_t forgotten_until;      /* Consul was restarted and has not run its checks again */
@@ -114,6 +122,7 @@ struct actual {
 	bool busy;
 	enum converge_step doing;
 	enum plan_desired doing_for;
+	int64_t doing_since_ms; /* of the assignment */
 	int64_t done_at;
 	/* what it says in its state key */
 	bool reported, saying, deleting;
@@ -131,6 +140,8 @@ struct host {
 	bool up, agent_up, gone; /* gone: for good */
 	bool deaf, mute;         /* cannot hear Consul; is not heard by it */
 	bool lonely;             /* cannot reach the other hosts */
+	bool xen;                /* its runtime */
+	int64_t runtime_at;      /* when its runtime, which is away, answers again; else NEVER */
 	bool silent;             /* its gossip is lost: it counts as dead though all else goes on */
 	bool known, listed;      /* its agent has heard its assignments, and has looked at the runtime */
 	int64_t up_at, agent_at, joined_at, listed_at; /* when that ends */
@@ -149,6 +160,7 @@ struct sim_spec {
 	struct plan_component components[COMPONENTS];
 	struct plan_link links[COMPONENTS][2];
 	uint8_t version[COMPONENTS], checks[COMPONENTS], id[COMPONENTS]; /* of components[i] */
+	enum runtime runtime[COMPONENTS];
 };
 
 /* One that holds the lock, or one that held it and whose last transactions are on their way. */
@@ -163,9 +175,10 @@ struct leader {
 };
 
 struct node_record {
-	bool served;   /* it has served, and is wanted since */
-	bool excused;  /* a fault keeps it from serving */
-	int64_t until; /* an operator's wish of a moment ago may still be on its way */
+	bool served;         /* it has served, and is wanted since */
+	bool excused;        /* a fault keeps it from serving */
+	int64_t until;       /* an operator's wish of a moment ago may still be on its way */
+	int64_t deadline_ms; /* of a disconnect that was withdrawn then; 0: none */
 };
 
 struct service {
@@ -175,6 +188,7 @@ struct service {
 	uint8_t n_versions[COMPONENTS];
 	struct plan_update update[COMPONENTS]; /* the same in all revisions, so that what is to be kept is plain */
 	bool exclusive[COMPONENTS], fixed_ports[COMPONENTS];
+	enum runtime runtime[COMPONENTS]; /* of the first revision */
 	struct node_record nodes[COMPONENTS][NODES_MAX + 1];
 	unsigned n_outs;
 	int mended; /* sound revisions given after a failure */
@@ -185,6 +199,9 @@ struct world {
 	bool verbose;
 	int64_t now;
 	int n_hosts, n_services;
+	int n_open;            /* the first hosts stay open and are never taken away: one of each runtime */
+	bool flaky;            /* steps on hosts fail often */
+	int64_t reschedule_ms; /* 0: the plan's own */
 	struct host hosts[HOSTS_MAX];
 	struct kv kv, frozen; /* frozen: the last that a leader heard who cannot hear any more */
 	struct actual actual[INSTANCES_MAX];
@@ -200,7 +217,9 @@ struct world {
 	struct leader leader, former;
 	bool no_session_check; /* compare-and-set alone must do */
 	bool consul_down;
-	int64_t consul_at, consul_since;            /* without a break well since then */
+	int64_t consul_at, consul_since; /* without a break well since then */
+	unsigned flaps;                  /* so often an operator still changes his mind about one disconnect */
+	int flaps_of;                    /* service */
 	int64_t next_operator, next_fault, calm_at; /* no operator and no fault after calm_at */
 	int64_t calm_since;
 	bool calm;
@@ -246,9 +265,9 @@ void take_snapshot(struct world *w);
 unsigned old_snapshot(struct world *w, unsigned than, unsigned most);
 int find_uid(const struct kv *kv, uint32_t uid, int slot); /* the slot, or -1; `slot` is where it should be */
 void forget_slot(struct world *w, int slot);
-bool apply_txn(struct world *w, const struct plan_txn *txn, uint64_t session); /* false: refused */
-void drop_acks(struct world *w, uint32_t drained, int consumer_host);          /* -1: of all hosts */
-void write_ack(struct world *w, uint32_t drained, uint32_t consumer, unsigned sessions);
+bool apply_txn(struct world *w, const struct plan_txn *txn, uint64_t session);                   /* false: refused */
+void drop_acks(struct world *w, uint32_t drained, int consumer_host);                            /* -1: of all hosts */
+void write_ack(struct world *w, int drained, int consumer, unsigned sessions, int64_t since_ms); /* slots */
 void delete_ack(struct world *w, uint32_t drained, uint32_t consumer);
 const struct ack *find_ack(const struct kv *kv, uint32_t drained, uint32_t consumer);
 
@@ -285,7 +304,8 @@ void leader_lost(struct world *w, bool paused);
 void operator_step(struct world *w);
 void first_specs(struct world *w);
 void mend(struct world *w, int service); /* a sound revision */
-void remove_hosts(struct world *w);      /* those that are gone for good */
+bool runtime_fits(const struct world *w, int host, enum runtime runtime);
+void remove_hosts(struct world *w); /* those that are gone for good */
 
 /* faults.c */
 void fault_step(struct world *w);
@@ -295,7 +315,8 @@ void excuse_host(struct world *w, int host); /* a fault keeps its nodes from ser
 /* check.c */
 void check_always(struct world *w);
 void check_action(struct world *w, int service, const struct plan_action *action, int slot);
-void check_remove(struct world *w, int slot);
+void check_step(struct world *w, int slot, enum converge_step step);
+void check_stopped(struct world *w, int slot); /* its agent is about to say so */
 void check_moved(struct world *w, int host);
 void check_empty_route(struct world *w, int consumer, int dropped);
 bool host_is_well(const struct world *w, int host);

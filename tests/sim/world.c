@@ -184,11 +184,17 @@ const struct out *out_of(const struct world *w, int service, int component, unsi
 
 static void init_hosts(struct world *w)
 {
+	bool mixed;
+
 	w->n_hosts = chance(w, 3) ? 1 : (int)between(w, 2, chance(w, 2) ? 3 : HOSTS_MAX);
+	mixed = w->n_hosts > 2 && chance(w, 2);
+	w->n_open = mixed ? 2 : 1;
 	for (int i = 0; i < w->n_hosts; i++) {
 		w->hosts[i] = (struct host){ .up = true,
 					     .agent_up = true,
 					     .listed = true,
+					     .xen = mixed && (i == 1 || (i > 1 && chance(w, 3))),
+					     .runtime_at = NEVER,
 					     .up_at = NEVER,
 					     .agent_at = NEVER,
 					     .joined_at = NEVER,
@@ -214,6 +220,8 @@ void world_init(struct world *w, uint64_t seed, bool verbose)
 	w->verbose = verbose;
 	w->now = 1000000;
 	w->n_services = chance(w, 2) ? 1 : (int)between(w, 1, SERVICES);
+	w->flaky = chance(w, 5);
+	w->reschedule_ms = chance(w, 3) ? 20000 : 0;
 	init_hosts(w);
 	for (int i = 0; i < SERVICES; i++)
 		w->kv.services[i].spec = -1;

@@ -126,7 +126,17 @@ static void a_runtime_whose_hosts_are_down_is_waited_for(void **state)
 	to_xen(&view, PLAN_PREPARING);
 	view.hosts[1].alive = false;
 	view.hosts[1].alive_ms = 0;
-	plans(&view, ""); /* and not taken for done where it is */
+	plans(&view, "status preparing 2 good 1 step 8\n"); /* and not taken for done where it is: with a reason */
+}
+
+static void it_is_not_done_where_it_may_not_be(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	to_xen(&view, PLAN_ROLLING);
+	view.hosts[1].cordoned = true;
+	plans(&view, "status rolling 2 good 1 step 8\n");
 }
 
 /* Nothing moves by itself: a place is held against hosts when a revision is rolled out. */
@@ -220,6 +230,7 @@ int main(void)
 		cmocka_unit_test(another_runtime_takes_over_stop_first),
 		cmocka_unit_test(a_move_that_fails_goes_back_to_where_it_was),
 		cmocka_unit_test(a_runtime_whose_hosts_are_down_is_waited_for),
+		cmocka_unit_test(it_is_not_done_where_it_may_not_be),
 		cmocka_unit_test(a_done_deployment_stays_where_it_is),
 		cmocka_unit_test(what_is_not_known_of_a_host_moves_nothing),
 		cmocka_unit_test(data_does_not_change_its_runtime),
