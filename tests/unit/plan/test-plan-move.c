@@ -139,14 +139,31 @@ static void it_is_not_done_where_it_may_not_be(void **state)
 	plans(&view, "status rolling 2 good 1 step 8\n");
 }
 
-/* Nothing moves by itself: a place is held against hosts when a revision is rolled out. */
-static void a_done_deployment_stays_where_it_is(void **state)
+/* As when the labels of hosts change, or when it was out while the revision was rolled out. */
+static void it_moves_also_when_all_is_done(void **state)
 {
 	struct plan_view view;
 
 	(void)state;
 	to_xen(&view, PLAN_DONE);
-	plans(&view, "");
+	plans(&view, "status done 2 good 1 step 8\nassign web/1.2 xen1 prepare\n");
+	to_xen(&view, PLAN_DONE);
+	add_on_xen(&view, PLAN_RUN, PLAN_RUNNING)->proven = true;
+	plans(&view, "status done 2 good 1 step 8\ndesire web/1.1 drain proven\n");
+}
+
+/* Wherever it is: the operator's word comes first. */
+static void what_is_to_move_can_be_taken_out(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = to_xen(&view, PLAN_DONE);
+
+	(void)state;
+	view.hosts[1].cordoned = true;
+	service->disconnects = xcalloc(1, sizeof(*service->disconnects));
+	service->disconnects[0] = (struct plan_disconnect){ xstrdup("web"), 0, false, 0 };
+	service->n_disconnects = 1;
+	plans(&view, "status done 2 good 1 step 8\ndesire web/1.1 drain proven\n");
 }
 
 /* Its runtime is not known as its `info` cannot be read. */
@@ -231,7 +248,8 @@ int main(void)
 		cmocka_unit_test(a_move_that_fails_goes_back_to_where_it_was),
 		cmocka_unit_test(a_runtime_whose_hosts_are_down_is_waited_for),
 		cmocka_unit_test(it_is_not_done_where_it_may_not_be),
-		cmocka_unit_test(a_done_deployment_stays_where_it_is),
+		cmocka_unit_test(it_moves_also_when_all_is_done),
+		cmocka_unit_test(what_is_to_move_can_be_taken_out),
 		cmocka_unit_test(what_is_not_known_of_a_host_moves_nothing),
 		cmocka_unit_test(data_does_not_change_its_runtime),
 		cmocka_unit_test(data_does_not_move_to_another_host),
