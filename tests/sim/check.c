@@ -175,6 +175,11 @@ static bool is_known_bad(const struct world *w, int slot)
 	       (!w->kv.host_alive[r->host] && w->now - w->kv.host_seen_at[r->host] > KNOWN_MS);
 }
 
+static bool is_misled(const struct world *w, int host)
+{
+	return w->hosts[host].misled_at && w->now - w->hosts[host].misled_at < KNOWN_MS;
+}
+
 /* Start-first: one that serves is taken out only when another of its node serves, for all that can be known. */
 static void check_drain(struct world *w, int service, const struct plan_action *a, int slot)
 {
@@ -221,25 +226,37 @@ static void check_start(struct world *w, int slot)
 		fail(w, "%s is started on a host that was given up", instance_name(r));
 }
 
+/* Another host could have taken it for so long. */
+static bool has_room_elsewhere(struct world *w, const struct record *r, int64_t for_ms)
+{
+	const struct sim_spec *spec = spec_in_work(w, r->service);
+	int at = spec_find(spec, r->component);
+
+	for (int i = 0; at >= 0 && r->n <= spec->components[at].nodes && i < w->n_hosts; i++)
+		if (i != r->host && w->kv.host_known[i] && host_is_well(w, i) && !w->kv.host_cordoned[i] &&
+		    !w->kv.host_drained[i] && w->now - w->kv.host_seen_at[i] > for_ms &&
+		    runtime_fits(w, i, spec->runtime[at]))
+			return true;
+	return false;
+}
+
 /* A host returns: what could move has been given another place, if it was away for longer than it is waited for. */
 void check_moved(struct world *w, int host)
 {
 	int64_t most = reschedule_ms(w) + 3 * KNOWN_MS;
-	bool somewhere = false;
 
-	for (int i = 0; i < w->n_hosts; i++)
-		somewhere |= i != host && w->kv.host_known[i] && host_is_well(w, i) && !w->kv.host_cordoned[i] &&
-			     !w->kv.host_drained[i] && w->now - w->kv.host_seen_at[i] > most;
-	if (!somewhere || !is_steady(w, most) || w->kv.host_alive[host] || w->now - w->kv.host_seen_at[host] < most)
+	if (!is_steady(w, most) || w->kv.host_alive[host] || w->now - w->kv.host_seen_at[host] < most)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 		const struct service *s = &w->services[r->service];
+		const struct kv_service *kv = &w->kv.services[r->service];
 		bool moved = false;
 
 		if (!w->actual[i].used || !r->assigned || r->host != host || r->desired != PLAN_RUN ||
-		    s->exclusive[r->component] || s->fixed_ports[r->component] || s->n_specs > 1 || s->n_outs ||
-		    w->kv.services[r->service].phase != PLAN_DONE)
+		    s->exclusive[r->component] || s->fixed_ports[r->component] || s->n_outs || kv->phase != PLAN_DONE ||
+		    w->now - kv->phase_at < most || kv->revision != spec_wanted(w, r->service)->spec.revision ||
+		    !has_room_elsewhere(w, r, most))
 			continue;
 		for (int j = 0; j < w->kv.n_records; j++) {
 			const struct record *o = &w->kv.records[j];
@@ -293,7 +310,8 @@ static void check_stop(struct world *w, int service, int slot)
 	/* The deadline of a disconnect that was withdrawn a moment ago counts as well. */
 	if (w->now < node->until && node->deadline_ms)
 		most = least(most, node->deadline_ms);
-	if (w->now - r->told_at >= most || !host_is_well(w, r->host))
+	/* Its agent was told of before: it serves again for a moment, and is believed to by who has let go of it. */
+	if (w->now - r->told_at >= most || !host_is_well(w, r->host) || is_misled(w, r->host))
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
@@ -319,11 +337,6 @@ static void check_preparing(struct world *w, int service, const struct plan_acti
 	if (a->kind == PLAN_DESIRE && r && a->desired > r->desired && !out_of(w, service, r->component, r->n) &&
 	    w->now >= w->services[service].nodes[r->component][r->n].until)
 		fail(w, "%s is taken out while preparing", instance_name(r));
-}
-
-static bool is_misled(const struct world *w, int host)
-{
-	return w->hosts[host].misled_at && w->now - w->hosts[host].misled_at < KNOWN_MS;
 }
 
 /* An agent that was told to run it again after it had said that it stopped does so: that much trust it must have. */
