@@ -135,7 +135,7 @@ static void check_acks(struct world *w)
 		for (int j = 0; j < w->kv.n_records; j++) {
 			const struct record *r = &w->kv.records[j];
 
-			known |= w->actual[j].used && (r->uid == ack->drained || r->uid == ack->consumer);
+			known |= w->actual[j].used && r->uid == ack->drained;
 			drains |= w->actual[j].used && r->uid == ack->drained && r->desired >= PLAN_DRAIN;
 		}
 		if (known && !drains)
