@@ -23,17 +23,32 @@ static const char *value_of(const struct acks *acks, const char *key)
 	return NULL;
 }
 
+/* Without the sessions: of one drain it is the same. */
+static const char *drain_of(const char *value)
+{
+	const char *comma = strchr(value, ',');
+
+	return comma ? comma : "";
+}
+
+static char *value_for(const struct ack *ack)
+{
+	if (!ack->since_ms)
+		return xasprintf("{\"sessions\":%u}", ack->sessions);
+	return xasprintf("{\"sessions\":%u,\"since\":%lld}", ack->sessions, (long long)ack->since_ms);
+}
+
 void acks_set(struct instance *consumer, const struct ack *wanted, size_t n)
 {
 	struct acks *now = xcalloc(1, sizeof(*now)), *before = consumer->acks;
 
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_(freep) char *key = ack_key(consumer, wanted[i].instance);
-		_cleanup_(freep) char *value = xasprintf("{\"sessions\":%u}", wanted[i].sessions);
+		_cleanup_(freep) char *value = value_for(&wanted[i]);
 		const char *had = before ? value_of(before, key) : NULL;
 
 		/* Written when it is taken out and when the last session ends: not at each session between. */
-		if (!had || (wanted[i].sessions == 0 && strcmp(had, value)))
+		if (!had || (wanted[i].sessions == 0 && strcmp(had, value)) || strcmp(drain_of(had), drain_of(value)))
 			kv_level_put(consumer->agent->kv, key, value);
 		strv_add(&now->keys, key);
 		strv_add(&now->values, value);
@@ -79,7 +94,8 @@ void acks_by_templates(struct instance *consumer)
 			if (members.list[j].health != MEMBER_MAINTENANCE)
 				continue;
 			wanted = grow_array(wanted, n, &cap, sizeof(*wanted));
-			wanted[n++] = (struct ack){ .instance = xstrdup(members.list[j].instance) };
+			wanted[n++] = (struct ack){ .instance = xstrdup(members.list[j].instance),
+						    .since_ms = members.list[j].drained_ms };
 		}
 		members_release(&members);
 	}

@@ -10,6 +10,7 @@
 struct ack {
 	char *instance; /* the draining one: "portal/web/1.5" */
 	unsigned sessions;
+	int64_t since_ms; /* of the drain: `since` of the assignment; 0: not known */
 };
 
 /* Writes what is new or changed and deletes the acks of what drains no longer. */

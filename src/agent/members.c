@@ -34,6 +34,16 @@ enum member_health members_health(const struct consul_checks *checks, const char
 	return maintenance ? MEMBER_MAINTENANCE : worst;
 }
 
+static int64_t drained_of(const struct consul_checks *checks)
+{
+	const char *reason = NULL, *mark = NULL;
+	uint64_t value;
+
+	if (consul_in_maintenance(checks, &reason) && reason)
+		mark = strstr(reason, MEMBER_DRAINED);
+	return mark && text_u64(mark + strlen(MEMBER_DRAINED), &value) == 0 && value <= INT64_MAX ? (int64_t)value : 0;
+}
+
 static const char *meta_of(const struct consul_service *service, const char *key)
 {
 	const char *value = consul_meta(&service->meta, key);
@@ -71,6 +81,7 @@ static int member_of(const struct consul_service *entry, const char *service, co
 		.gen = gen,
 		.port = port_of(entry, port),
 		.health = members_health(&entry->checks, &output),
+		.drained_ms = drained_of(&entry->checks),
 	};
 	ret->output = xstrdup(output);
 	return 0;

@@ -9,6 +9,9 @@
 #include "base/err.h"
 #include "consul/consul-types.h"
 
+/* Ends the reason of a maintenance, before the drain's `since`. */
+#define MEMBER_DRAINED "since="
+
 enum member_health { MEMBER_CRITICAL, MEMBER_MAINTENANCE, MEMBER_WARNING, MEMBER_PASSING };
 
 struct member {
@@ -20,7 +23,8 @@ struct member {
 	uint64_t gen;
 	uint16_t port; /* host port of the port that the link leads to; 0: it has none of that name */
 	enum member_health health;
-	char *output; /* of its worst check */
+	char *output;       /* of its worst check */
+	int64_t drained_ms; /* `since` of the drain that it is in maintenance for; 0: not told */
 };
 
 struct members {

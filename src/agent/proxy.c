@@ -27,10 +27,17 @@ struct proxy {
 	char *container, *socket;
 	struct haproxy_backend *backends;
 	size_t n_backends;
+	struct drained *drained; /* those in maintenance, as they were when the backends were made */
+	size_t n_drained, cap_drained;
 	bool unwell;
 	struct haproxy_result result;
 	struct err err;
 	int r;
+};
+
+struct drained {
+	char *server;
+	int64_t since_ms;
 };
 
 static int dial(void *data, int *ret_fd, struct err *err)
@@ -56,6 +63,9 @@ static void clear_job(struct proxy *proxy)
 	haproxy_backends_free(proxy->backends, proxy->n_backends);
 	proxy->backends = NULL;
 	proxy->n_backends = 0;
+	for (size_t i = 0; i < proxy->n_drained; i++)
+		free(proxy->drained[i].server);
+	proxy->n_drained = 0;
 	haproxy_result_release(&proxy->result);
 	err_release(&proxy->err);
 	free(TAKE_PTR(proxy->container));
@@ -66,6 +76,7 @@ static void destroy(struct proxy *proxy)
 {
 	clear_job(proxy);
 	haproxy_free(proxy->haproxy);
+	free(proxy->drained);
 	free(proxy);
 }
 
@@ -105,6 +116,26 @@ static void add_servers(struct haproxy_backend *backend, const struct members *m
 	}
 }
 
+static void note_drained(struct proxy *proxy, const struct members *members)
+{
+	for (size_t i = 0; i < members->n; i++) {
+		if (!members->list[i].drained_ms)
+			continue;
+		proxy->drained =
+		    grow_array(proxy->drained, proxy->n_drained, &proxy->cap_drained, sizeof(*proxy->drained));
+		proxy->drained[proxy->n_drained++] =
+		    (struct drained){ xstrdup(members->list[i].server), members->list[i].drained_ms };
+	}
+}
+
+static int64_t drained_since(const struct proxy *proxy, const char *server)
+{
+	for (size_t i = 0; i < proxy->n_drained; i++)
+		if (!strcmp(proxy->drained[i].server, server))
+			return proxy->drained[i].since_ms;
+	return 0;
+}
+
 /* False while a link is not known yet. */
 static bool collect(struct proxy *proxy, const struct instance *instance)
 {
@@ -122,6 +153,7 @@ static bool collect(struct proxy *proxy, const struct instance *instance)
 		proxy->unwell |= links_stale(instance->agent->links, instance->id.service, link->component);
 		proxy->backends[proxy->n_backends].name = xstrdup(link->name);
 		add_servers(&proxy->backends[proxy->n_backends++], &members);
+		note_drained(proxy, &members);
 		members_release(&members);
 	}
 	return true;
@@ -170,6 +202,7 @@ static void answer_drains(struct proxy *proxy, const char *service)
 			acks = grow_array(acks, n, &cap, sizeof(*acks));
 			acks[n].instance =
 			    xasprintf("%s/%.*s/%s", service, (int)(dash - server->name), server->name, dash + 1);
+			acks[n].since_ms = drained_since(proxy, server->name);
 			acks[n++].sessions = sessions_of(&proxy->result, server->name);
 		}
 	acks_set(proxy->instance, acks, n);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/registration.h"
+#include "agent/members.h"
 #include "base/i18n.h"
 
 /* What the local Consul agent has of one instance. */
@@ -134,15 +135,22 @@ static int level_checks(const struct node_env *env, const char *container, const
 	return r;
 }
 
+/*
+ * The reason carries the drain's `since` to the consumers (members.c). Consul takes no other reason for a maintenance
+ * that there is: when a drain begins anew before the last one was over, its consumers' acks are of the earlier one, and
+ * only its deadline ends it. Out and in again would have them send for a moment.
+ */
 static int level_maintenance(const struct node_env *env, const struct present *present,
 			     const struct registration *wanted, struct err *err)
 {
 	bool is = consul_in_maintenance(&present->checks, NULL);
+	_cleanup_(freep) char *reason = NULL;
 
 	if (is == wanted->maintenance)
 		return 0;
-	return consul_service_maintenance(env->consul, wanted->id, wanted->maintenance,
-					  _("tepuy takes this node out of service"), err);
+	reason = xasprintf("%s " MEMBER_DRAINED "%lld", _("tepuy takes this node out of service"),
+			   (long long)wanted->drained_ms);
+	return consul_service_maintenance(env->consul, wanted->id, wanted->maintenance, reason, err);
 }
 
 static bool same_core(const struct present *present, const struct registration *wanted)

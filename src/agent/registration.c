@@ -130,6 +130,7 @@ void registration_build(const struct instance_id *id, const struct node_spec *sp
 		.address = xstrdup(address_of(node, address)),
 		.port = port_number(spec, node, NULL),
 		.maintenance = spec->desired == NODE_DRAIN,
+		.drained_ms = spec->desired == NODE_DRAIN ? spec->since : 0,
 		.checks = xcalloc(spec->n_checks + n_added + 1, sizeof(*to.checks)),
 	};
 	_cleanup_(freep) char *digest = NULL;

@@ -26,6 +26,7 @@ struct registration {
 	uint16_t port;
 	struct strv meta; /* "key=value", with digest=… of all above */
 	bool maintenance;
+	int64_t drained_ms; /* `since` of the assignment that drains it, which consumers answer with; else 0 */
 	struct registration_check *checks; /* the first is "running" */
 	size_t n_checks;
 };

@@ -26,6 +26,10 @@
 	"\"critical\","                                                                                                \
 	"\"Output\":\"\",\"ServiceID\":\"portal-web-1.5\"}"
 
+#define DRAINED(since)                                                                                                 \
+	",{\"Node\":\"h1\",\"CheckID\":\"_service_maintenance:portal-web-2.5\",\"Name\":\"m\",\"Status\":"             \
+	"\"critical\",\"Notes\":\"taken out since=" since "\",\"ServiceID\":\"portal-web-2.5\"}"
+
 static void decode(const char *text, struct members *ret)
 {
 	_cleanup_consul_services_ struct consul_services services = { 0 };
@@ -52,6 +56,19 @@ static void members_come_sorted_with_their_ports(void **state)
 	assert_string_equal(members.list[2].address, "192.0.2.9");
 	assert_int_equal(members.list[2].port, 32768);
 	assert_string_equal(members.list[0].output, "out of c");
+}
+
+static void a_drain_says_since_when(void **state)
+{
+	_cleanup_(members_release) struct members members = { 0 };
+
+	(void)state;
+	decode("[" ENTRY("1", "5", "passing", MAINTENANCE) "," ENTRY("2", "5", "passing", DRAINED("17")) "," ENTRY(
+		   "3", "5", "passing", DRAINED("x")) "]",
+	       &members);
+	assert_int_equal(members.list[0].drained_ms, 0); /* an operator's own maintenance */
+	assert_int_equal(members.list[1].drained_ms, 17);
+	assert_int_equal(members.list[2].drained_ms, 0);
 }
 
 static void health_of_the_worst_check(void **state)
@@ -242,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_come_sorted_with_their_ports),
+		cmocka_unit_test(a_drain_says_since_when),
 		cmocka_unit_test(health_of_the_worst_check),
 		cmocka_unit_test(strangers_are_left_out),
 		cmocka_unit_test(a_port_of_another_name_serves_nobody),
