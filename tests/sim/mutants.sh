@@ -25,7 +25,7 @@ compile() {
 
 sources='src/plan/*.c src/base/*.c src/agent/converge.c tests/sim/*.c'
 mkdir "$dir/tree"
-cp -r --parents src/base src/plan src/agent src/model tests/sim "$dir/tree"
+cp -r --parents src/base src/plan src/agent src/model src/consul tests/sim "$dir/tree"
 compile $sources
 
 # Builds and runs the simulator with that file as it is in $dir/tree.

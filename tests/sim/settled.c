@@ -123,8 +123,8 @@ static void check_ghosts(struct world *w)
 }
 
 /*
- * Words about drains that are over are taken back, by who said them or, when he is gone, by the leader. When both who
- * said it and whom it is about are gone, it is a name that never comes again.
+ * Words about drains that are over are taken back, by who said them or, when he is gone, by the leader. When whom they
+ * are about is gone too, it is a name that never comes again.
  */
 static void check_acks(struct world *w)
 {
