@@ -61,13 +61,47 @@ static const struct schema consul_schema = {
 	.description = N_("The Consul cluster."),
 };
 
+#define BRIDGE_PATTERN "^[A-Za-z0-9_.-]{1,15}$"
+#define BRIDGE_EXPECTED N_("the name of a network interface")
+
+static const struct key card_keys[] = {
+	{ .name = "bridge",
+	  .type = KEY_STRING,
+	  .required = true,
+	  .pattern = BRIDGE_PATTERN,
+	  .expected = BRIDGE_EXPECTED,
+	  .description = N_("Bridge that this card is on; it must be there already."),
+	  KEY_FIELD(struct hosts_card, bridge) },
+	{ .name = "addresses",
+	  .type = KEY_STRING,
+	  .required = true,
+	  .description = N_("Addresses for it: the first, the last and the prefix, as 198.51.100.10-198.51.100.30/24."),
+	  KEY_FIELD(struct hosts_card, addresses) },
+	{ .name = "gateway",
+	  .type = KEY_STRING,
+	  .description = N_("The gateway behind it; none if it is not given."),
+	  KEY_FIELD(struct hosts_card, gateway) },
+};
+
+static const struct schema card_schema = {
+	.name = "card",
+	.keys = card_keys,
+	.n_keys = ARRAY_SIZE(card_keys),
+	.size = sizeof(struct hosts_card),
+	.description = N_("A further network card of each machine."),
+};
+
+static const char *const guest_types[] = { "pv", "pvh", NULL };
+
 static const struct key xen_keys[] = {
 	{ .name = "bridge",
 	  .type = KEY_STRING,
 	  .fallback = "xenbr0",
-	  .pattern = "^[A-Za-z0-9_.-]{1,15}$",
-	  .expected = N_("the name of a network interface"),
-	  .description = N_("Bridge that the machines' network cards are on."),
+	  .pattern = BRIDGE_PATTERN,
+	  .expected = BRIDGE_EXPECTED,
+	  .description =
+	      N_("Bridge that the machines' network cards are on. Where there is none of that name, the card with the "
+		 "host's default route is put into it."),
 	  KEY_FIELD(struct hosts_xen, bridge) },
 	{ .name = "addresses",
 	  .type = KEY_STRING,
@@ -79,6 +113,35 @@ static const struct key xen_keys[] = {
 	  .type = KEY_STRING,
 	  .description = N_("The machines' gateway; none if it is not given."),
 	  KEY_FIELD(struct hosts_xen, gateway) },
+	{ .name = "dns",
+	  .type = KEY_STRINGS,
+	  .max = 3,
+	  .description = N_("Name servers of the machines; without it, those that the host itself asks."),
+	  KEY_FIELD(struct hosts_xen, dns) },
+	{ .name = "volume_group",
+	  .type = KEY_STRING,
+	  .pattern = "^[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,126}$",
+	  .expected = N_("the name of an LVM volume group"),
+	  .description = N_("Volume group for the machines' disks; without it they are files."),
+	  KEY_FIELD(struct hosts_xen, volume_group) },
+	{ .name = "dom0_memory",
+	  .type = KEY_SIZE,
+	  .fallback = "2G",
+	  .min = INT64_C(512) << 20,
+	  .max = INT64_C(1) << 40,
+	  .description = N_("Memory that the host keeps for itself; the machines get the rest."),
+	  KEY_FIELD(struct hosts_xen, dom0_memory) },
+	{ .name = "type",
+	  .type = KEY_WORD,
+	  .choices = guest_types,
+	  .description = N_("Kind of the machines; without it, pvh where the processor can, else pv."),
+	  KEY_FIELD(struct hosts_xen, type) },
+	{ .name = "more",
+	  .type = KEY_LIST,
+	  .object = &card_schema,
+	  .max = 7,
+	  .description = N_("Further network cards: each machine gets one address of each."),
+	  KEY_FIELDS(struct hosts_xen, more, n_more) },
 };
 
 static const struct schema xen_schema = {
@@ -86,7 +149,7 @@ static const struct schema xen_schema = {
 	.keys = xen_keys,
 	.n_keys = ARRAY_SIZE(xen_keys),
 	.size = sizeof(struct hosts_xen),
-	.description = N_("The network of a Xen host's machines."),
+	.description = N_("A Xen host's machines: their network and disks, and what the host keeps for itself."),
 };
 
 static const struct key label_keys[] = {
@@ -144,7 +207,7 @@ static const struct key host_keys[] = {
 	{ .name = "xen",
 	  .type = KEY_OBJECT,
 	  .object = &xen_schema,
-	  .description = N_("The network of its machines."),
+	  .description = N_("For a host whose runtime is xen: its machines."),
 	  KEY_FIELD(struct host, xen) },
 };
 

@@ -18,8 +18,17 @@ static bool parse_ipv4(const char *text, uint32_t *ret)
 	return true;
 }
 
+/* Addresses of machines, as they are in hosts_xen and in hosts_card. */
+struct range {
+	const struct model_item *item; /* where they were written */
+	const struct host *host;
+	const char *text;
+	uint32_t first, last;
+	int prefix;
+};
+
 /* "192.0.2.100-192.0.2.120/24" */
-static bool parse_range(const char *text, struct hosts_xen *xen)
+static bool parse_range(const char *text, struct range *ret)
 {
 	_cleanup_(freep) char *copy = xstrdup(text);
 	char *last = strchr(copy, '-'), *prefix = strchr(copy, '/');
@@ -29,11 +38,11 @@ static bool parse_range(const char *text, struct hosts_xen *xen)
 		return false;
 	*last++ = '\0';
 	*prefix++ = '\0';
-	if (!parse_ipv4(copy, &xen->first) || !parse_ipv4(last, &xen->last))
+	if (!parse_ipv4(copy, &ret->first) || !parse_ipv4(last, &ret->last))
 		return false;
 	if (text_u64(prefix, &bits) < 0 || bits < 8 || bits > 30)
 		return false;
-	xen->prefix = (int)bits;
+	ret->prefix = (int)bits;
 	return true;
 }
 
@@ -42,33 +51,145 @@ static bool same_network(uint32_t a, uint32_t b, int prefix)
 	return (a ^ b) >> (32 - prefix) == 0;
 }
 
-static void check_xen(struct host *host, struct diag *diag)
+static void check_gateway(const struct range *range, const char *text, struct diag *diag)
 {
-	struct hosts_xen *xen = &host->xen;
-	const struct place *place;
+	const struct place *place = item_place(range->item, "gateway");
 	uint32_t gateway;
 
-	if (!xen->item.node || !xen->addresses)
-		return;
-	place = item_place(&xen->item, "addresses");
-	if (!parse_range(xen->addresses, xen)) {
+	if (!parse_ipv4(text, &gateway))
+		diag_error(diag, place, _("'%s' is no IPv4 address"), text);
+	else if (!same_network(gateway, range->first, range->prefix))
+		diag_error(diag, place, _("the gateway %s is not in the network of the addresses"), text);
+	else if (gateway >= range->first && gateway <= range->last)
+		diag_error(diag, place, _("the gateway %s is one of the addresses for machines"), text);
+}
+
+/* The network's own address and the broadcast's are nobody's. */
+static bool has_reserved(const struct range *range)
+{
+	uint32_t hosts = (uint32_t)(UINT64_C(0xffffffff) >> range->prefix);
+
+	return (range->first & hosts) == 0 || (range->last & hosts) == hosts;
+}
+
+/* Reads a range of a host; `range->item` says where. False when it says nothing that others can be held against. */
+static bool check_range(struct range *range, const char *addresses, const char *gateway, struct diag *diag)
+{
+	const struct place *place = item_place(range->item, "addresses");
+
+	if (!addresses)
+		return false;
+	if (!parse_range(addresses, range)) {
 		diag_error(diag, place, _("'%s' is no range of addresses; write it as 192.0.2.100-192.0.2.120/24"),
-			   xen->addresses);
-		return;
+			   addresses);
+		return false;
 	}
-	if (xen->first > xen->last || !same_network(xen->first, xen->last, xen->prefix))
+	if (range->first > range->last || !same_network(range->first, range->last, range->prefix)) {
 		diag_error(diag, place,
 			   _("the first address is after the last, or both are not of one network of prefix %d"),
-			   xen->prefix);
-	if (!xen->gateway)
+			   range->prefix);
+		return false;
+	}
+	range->text = addresses;
+	if (has_reserved(range))
+		diag_error(diag, place,
+			   _("the first or the last address of a network cannot be a machine's; leave it out"));
+	if (gateway)
+		check_gateway(range, gateway, diag);
+	return true;
+}
+
+static void check_dns(const struct hosts_xen *xen, struct diag *diag)
+{
+	uint32_t ignored;
+
+	for (size_t i = 0; i < xen->dns.n; i++)
+		if (!parse_ipv4(xen->dns.v[i], &ignored))
+			diag_error(diag, item_place(&xen->item, "dns"), _("'%s' is no IPv4 address"), xen->dns.v[i]);
+}
+
+/* All cards of one machine are in bridges of their own. */
+static void check_bridges(const struct hosts_xen *xen, struct diag *diag)
+{
+	for (size_t i = 0; i < xen->n_more; i++) {
+		const char *bridge = xen->more[i].bridge;
+		bool twice = bridge && xen->bridge && !strcmp(bridge, xen->bridge);
+
+		for (size_t j = 0; bridge && j < i; j++)
+			twice |= xen->more[j].bridge && !strcmp(bridge, xen->more[j].bridge);
+		if (twice)
+			diag_error(diag, item_place(&xen->more[i].item, "bridge"),
+				   _("two cards of a machine cannot be on the same bridge, '%s'"), bridge);
+	}
+}
+
+/* Adds the host's ranges to `ranges`, which has room. */
+static void check_xen(struct host *host, struct range *ranges, size_t *n, struct diag *diag)
+{
+	struct hosts_xen *xen = &host->xen;
+	struct range range = { .item = &xen->item, .host = host };
+
+	if (!xen->item.node) {
+		if (host->runtime && !strcmp(host->runtime, "xen"))
+			diag_error(
+			    diag, &host->item.node->place,
+			    _("a host with the runtime xen needs addresses for its machines, as xen: {addresses: "
+			      "192.0.2.100-192.0.2.120/24, gateway: 192.0.2.1}"));
 		return;
-	place = item_place(&xen->item, "gateway");
-	if (!parse_ipv4(xen->gateway, &gateway))
-		diag_error(diag, place, _("'%s' is no IPv4 address"), xen->gateway);
-	else if (!same_network(gateway, xen->first, xen->prefix))
-		diag_error(diag, place, _("the gateway %s is not in the network of the addresses"), xen->gateway);
-	else if (gateway >= xen->first && gateway <= xen->last)
-		diag_error(diag, place, _("the gateway %s is one of the addresses for machines"), xen->gateway);
+	}
+	if (check_range(&range, xen->addresses, xen->gateway, diag)) {
+		xen->first = range.first;
+		xen->last = range.last;
+		xen->prefix = range.prefix;
+		ranges[(*n)++] = range;
+	}
+	for (size_t i = 0; i < xen->n_more; i++) {
+		struct hosts_card *card = &xen->more[i];
+
+		range.item = &card->item;
+		if (!check_range(&range, card->addresses, card->gateway, diag))
+			continue;
+		card->first = range.first;
+		card->last = range.last;
+		card->prefix = range.prefix;
+		ranges[(*n)++] = range;
+	}
+	check_dns(xen, diag);
+	check_bridges(xen, diag);
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	return (x->first > y->first) - (x->first < y->first);
+}
+
+/* Addresses that two hosts give out, or that a host has itself, would be two machines' one day. */
+static void check_overlaps(const struct hosts *hosts, struct range *ranges, size_t n, struct diag *diag)
+{
+	const struct range *widest = NULL;
+
+	qsort(ranges, n, sizeof(*ranges), compare_ranges);
+	for (size_t i = 0; i < n; i++) {
+		if (widest && ranges[i].first <= widest->last)
+			diag_error(diag, item_place(ranges[i].item, "addresses"),
+				   _("these addresses overlap with those of host '%s', %s"), widest->host->item.name,
+				   widest->text);
+		if (!widest || ranges[i].last > widest->last)
+			widest = &ranges[i];
+	}
+	for (size_t i = 0; i < hosts->n_hosts && n; i++) {
+		uint32_t address;
+
+		if (!hosts->hosts[i].address || !parse_ipv4(hosts->hosts[i].address, &address))
+			continue;
+		for (size_t j = 0; j < n && ranges[j].first <= address; j++)
+			if (address <= ranges[j].last)
+				diag_error(diag, item_place(ranges[j].item, "addresses"),
+					   _("the address of host '%s', %s, is one of these addresses for machines"),
+					   hosts->hosts[i].item.name, hosts->hosts[i].address);
+	}
 }
 
 static void fill_host(const struct hosts_defaults *defaults, struct host *host)
@@ -79,6 +200,20 @@ static void fill_host(const struct hosts_defaults *defaults, struct host *host)
 		host->port = defaults->port;
 	if (!host->runtime)
 		host->runtime = xstrdup(defaults->runtime);
+}
+
+/* What the hosts' machines need. */
+static void check_machines(struct hosts *hosts, struct diag *diag)
+{
+	_cleanup_(freep) struct range *ranges = NULL;
+	size_t most = 0, n = 0;
+
+	for (size_t i = 0; i < hosts->n_hosts; i++)
+		most += 1 + hosts->hosts[i].xen.n_more;
+	ranges = xcalloc(most + 1, sizeof(*ranges));
+	for (size_t i = 0; i < hosts->n_hosts; i++)
+		check_xen(&hosts->hosts[i], ranges, &n, diag);
+	check_overlaps(hosts, ranges, n, diag);
 }
 
 static int compare_hosts(const void *a, const void *b)
@@ -154,10 +289,9 @@ static struct hosts *read_hosts(struct yaml_document *document, const char *file
 	list = yaml_get(document->root, "hosts");
 	if (list && list->kind == YAML_MAPPING && !list->n)
 		diag_error(diag, &list->place, _("at least one host is needed"));
-	for (size_t i = 0; i < hosts->n_hosts; i++) {
+	for (size_t i = 0; i < hosts->n_hosts; i++)
 		fill_host(&hosts->defaults, &hosts->hosts[i]);
-		check_xen(&hosts->hosts[i], diag);
-	}
+	check_machines(hosts, diag);
 	check_addresses(hosts, diag);
 	check_servers(hosts, diag);
 	return hosts;

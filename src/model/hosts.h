@@ -19,13 +19,29 @@ struct hosts_consul {
 	struct strv servers; /* names of hosts; empty: hosts_load puts the first host, or the first three */
 };
 
-struct hosts_xen {
+/* A network that a Xen host's machines have a card in. */
+struct hosts_card {
 	struct model_item item;
 	char *bridge;
 	char *addresses;      /* "192.0.2.100-192.0.2.120/24" */
 	char *gateway;        /* NULL: none */
 	uint32_t first, last; /* of addresses, host byte order */
 	int prefix;
+};
+
+struct hosts_xen {
+	struct model_item item;
+	char *bridge; /* as in hosts_card, of the first card */
+	char *addresses;
+	char *gateway;
+	uint32_t first, last;
+	int prefix;
+	struct strv dns;     /* empty: what the host itself asks */
+	char *volume_group;  /* NULL: disks are files */
+	int64_t dom0_memory; /* bytes */
+	char *type;          /* "pv" or "pvh"; NULL: what the host can do */
+	struct hosts_card *more;
+	size_t n_more;
 };
 
 struct host {

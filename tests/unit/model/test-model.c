@@ -457,9 +457,10 @@ static void hosts_get_their_defaults(void **state)
 	const char *text = "defaults: {user: admin, port: 2222}\n"
 			   "hosts:\n"
 			   "  a: {address: 192.0.2.1}\n"
-			   "  b: {address: 192.0.2.2, user: root, port: 22, runtime: xen}\n"
+			   "  b: {address: 192.0.2.2, user: root, port: 22, runtime: docker}\n"
 			   "  c: {address: 192.0.2.3}\n"
-			   "  d: {address: 192.0.2.4, xen: {addresses: 192.0.2.100-192.0.2.120/24}}\n";
+			   "  d: {address: 192.0.2.4, runtime: xen, xen: {addresses: 192.0.2.100-192.0.2.120/24,\n"
+			   "    more: [{bridge: br1, addresses: 198.51.100.5-198.51.100.9/28}]}}\n";
 	_cleanup_(hosts_freep) struct hosts *hosts = NULL;
 	_cleanup_diag_ struct diag diag = { 0 };
 	const struct host *d;
@@ -477,6 +478,12 @@ static void hosts_get_their_defaults(void **state)
 	assert_int_equal(d->xen.first, 0xc0000264);
 	assert_int_equal(d->xen.last, 0xc0000278);
 	assert_int_equal(d->xen.prefix, 24);
+	assert_string_equal(d->xen.bridge, "xenbr0");
+	assert_int_equal(d->xen.dom0_memory, INT64_C(2) << 30);
+	assert_null(d->xen.volume_group);
+	assert_int_equal(d->xen.n_more, 1);
+	assert_int_equal(d->xen.more[0].first, 0xc6336405);
+	assert_int_equal(d->xen.more[0].prefix, 28);
 }
 
 static int read_hosts(const char *text)
