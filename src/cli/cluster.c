@@ -98,6 +98,7 @@ static void release_host(struct member *host)
 {
 	remote_close(host->remote);
 	free(host->address);
+	free(host->reboot);
 	err_release(&host->err);
 	free(host->facts.system);
 	free(host->facts.architecture);
@@ -293,7 +294,7 @@ int cluster_connect(struct cluster *cluster, struct member *host, struct err *er
 
 static const char *status_word(const struct member *host)
 {
-	return host->failed ? "failed" : host->changes ? "changed" : "unchanged";
+	return host->pending ? "reboot" : host->failed ? "failed" : host->changes ? "changed" : "unchanged";
 }
 
 static void write_json(const struct cluster *cluster)
@@ -318,7 +319,7 @@ static void write_json(const struct cluster *cluster)
 
 enum status cluster_conclude(struct cluster *cluster, bool json)
 {
-	size_t done = 0, failed = 0;
+	size_t done = 0, failed = 0, pending = 0;
 
 	cluster_hide(cluster);
 	for (size_t i = 0; i < cluster->n; i++) {
@@ -328,10 +329,11 @@ enum status cluster_conclude(struct cluster *cluster, bool json)
 			continue;
 		done += !host->failed;
 		failed += host->failed;
+		pending += host->pending;
 		if (host->failed)
 			cli_note(cluster->cli, "%s: %s", host->host->item.name, err_text(&host->err));
 	}
 	if (json)
 		write_json(cluster);
-	return !failed ? STATUS_DONE : done ? STATUS_PARTLY : STATUS_FAILED;
+	return !failed ? STATUS_DONE : done || pending ? STATUS_PARTLY : STATUS_FAILED;
 }

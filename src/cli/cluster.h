@@ -37,6 +37,8 @@ struct member {
 	bool server;           /* of Consul */
 	bool selected;         /* the command is about it; else it is a server that is needed for the others */
 	bool failed;
+	bool pending;   /* it did not really fail, but waits for somebody: its `err` says for what */
+	char *reboot;   /* why it must be rebooted before it can run nodes; NULL: it need not be */
 	struct err err; /* why */
 	size_t changes; /* items that were not as wanted */
 	struct host_self facts;

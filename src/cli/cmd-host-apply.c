@@ -10,19 +10,11 @@
 #include "cli/cluster.h"
 #include "cli/host-install.h"
 #include "cli/host-join.h"
+#include "cli/host-runtime.h"
 #include "cli/host-step.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "image/digest.h"
-
-static int install_runtime(struct cluster *cluster, struct member *host, struct err *err)
-{
-	const struct install *install = cluster->data;
-	_cleanup_json_ json_t *input =
-	    json_pack("{s:s, s:I}", "runtime", host->host->runtime, "lock_wait", (json_int_t)install->lock_wait_ms);
-
-	return host_step(cluster, host, "runtime", input, NULL, err);
-}
 
 static int install_consul(struct cluster *cluster, struct member *host, struct err *err)
 {
@@ -52,7 +44,7 @@ static int prepare(struct cluster *cluster, struct member *host, struct err *err
 	if (r == 0)
 		r = host_install(cluster, host, cluster->data, err);
 	if (r == 0)
-		r = install_runtime(cluster, host, err);
+		r = host_runtime(cluster, host, cluster->data, err);
 	if (r == 0)
 		r = install_consul(cluster, host, err);
 	if (r == 0)
@@ -69,9 +61,11 @@ static bool is_wanted(const struct member *host)
 
 static void apply(struct cluster *cluster)
 {
+	const struct install *install = cluster->data;
 	_cleanup_err_ struct err err = ERR_INIT;
 
 	cluster_each(cluster, is_wanted, prepare);
+	host_reboots(cluster, install->reboot);
 	if (!cluster_count(cluster, cluster_is_selected) || join_find_authority(cluster, true, &err) < 0 ||
 	    join_sign(cluster, false, &err) < 0)
 		return;
@@ -111,7 +105,8 @@ static int read_install(const struct arguments *args, struct install *install, s
 	int r;
 
 	*install = (struct install){ .bundle = arguments_text(args, "offline", NULL),
-				     .lock_wait_ms = arguments_number(args, "lock-wait", LOCK_WAIT_MS) };
+				     .lock_wait_ms = arguments_number(args, "lock-wait", LOCK_WAIT_MS),
+				     .reboot = arguments_has(args, "reboot") };
 	r = debs_find(arguments_list(args, "package"), &install->debs, err);
 	if (r == 0 && install->bundle)
 		r = digest_of_file(install->bundle, &install->bundle_sha256, err);
@@ -169,6 +164,8 @@ static const struct command_option options[] = {
 	  .word = WORD_FILE,
 	  .argument = "BUNDLE",
 	  .help = N_("Take all packages from what 'tepuy host bundle' made, not from a mirror") },
+	{ .name = "reboot",
+	  .help = N_("Reboot hosts whose runtime needs it, one after another, and go on when each is back") },
 	{ .name = "lock-wait",
 	  .type = OPTION_DURATION,
 	  .argument = "DURATION",
@@ -185,8 +182,9 @@ const struct command cmd_host_apply = {
 	    "Installs tepuy, the runtime and Consul on all hosts of hosts.yaml at once, and joins them. It may be run "
 	    "again at any time: it goes on where it ended, and says 'unchanged' where there is nothing to do. A host "
 	    "that fails does not stop the others. The package of tepuy is looked for beside this program, then in "
-	    "/var/cache/tepuy, where each host keeps the one it was given. The exit status is 3 when some hosts "
-	    "failed."),
+	    "/var/cache/tepuy, where each host keeps the one it was given. A host with the runtime xen must be "
+	    "rebooted into it once; without --reboot it is left out until that is done. The exit status is 3 when "
+	    "some hosts failed or must be rebooted."),
 	.options = options,
 	.exec = run,
 };

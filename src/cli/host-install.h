@@ -15,6 +15,7 @@ struct install {
 	char *consul_sha256; /* of it */
 	bool consul_is_binary;
 	int64_t lock_wait_ms; /* how long another user of apt is waited for */
+	bool reboot;          /* hosts whose runtime needs it */
 	bool upgrade;         /* replaces another version; else only an older one */
 };
 

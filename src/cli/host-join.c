@@ -350,8 +350,8 @@ static int start_agent(struct cluster *cluster, struct member *host, struct err 
 
 	for (size_t i = 0; i < host->host->n_labels; i++)
 		json_object_set_new(labels, host->host->labels[i].item.name, json_string(host->host->labels[i].value));
-	input = json_pack("{s:s, s:s, s:o, s:O}", "name", name_of(host), "address", host->address, "labels", labels,
-			  "sealed", json_object_get(host->token, "sealed"));
+	input = json_pack("{s:s, s:s, s:s, s:o, s:O}", "name", name_of(host), "address", host->address, "runtime",
+			  host->host->runtime, "labels", labels, "sealed", json_object_get(host->token, "sealed"));
 	if (!input)
 		return err_set(err, EPROTO, _("The cluster's authority gave it no token; run this again"));
 	return host_step(cluster, host, "agent", input, &host->agent, err);

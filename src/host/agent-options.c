@@ -25,7 +25,8 @@ static bool may_be_carried(const char *text)
 	return true;
 }
 
-int agent_options(const char *name, const char *address, const json_t *labels, char **ret, struct err *err)
+int agent_options(const char *name, const char *address, const char *runtime, const json_t *labels, char **ret,
+		  struct err *err)
 {
 	_cleanup_buf_ struct buf text = { 0 };
 	const char *key;
@@ -33,6 +34,8 @@ int agent_options(const char *name, const char *address, const json_t *labels, c
 
 	buf_printf(&text, "--name %s --address %s --consul-token-file " PLACE_TOKEN " --tls-dir " PLACE_TLS, name,
 		   address);
+	if (runtime)
+		buf_printf(&text, " --runtime %s", runtime);
 	json_object_foreach((json_t *)labels, key, value)
 	{
 		const char *word = json_string_value(value);

@@ -7,8 +7,10 @@
 
 #include "base/err.h"
 
-/* The agent's words for systemd, each quoted where it must be. -EINVAL: a label that systemd could not carry. */
-int agent_options(const char *name, const char *address, const json_t *labels, char **ret, struct err *err);
+/* The agent's words for systemd, each quoted where it must be. `runtime` (a name) may be NULL: the agent looks what
+ * there is. -EINVAL: a label that systemd could not carry. */
+int agent_options(const char *name, const char *address, const char *runtime, const json_t *labels, char **ret,
+		  struct err *err);
 /* The file with these options in place of what was set; all other lines stay. The caller owns it. */
 char *agent_defaults(const char *now, const char *options);
 

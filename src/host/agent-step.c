@@ -21,7 +21,7 @@
 #define JOIN_MS 90000
 
 struct wish {
-	const char *name, *address, *sealed; /* borrowed */
+	const char *name, *address, *runtime, *sealed; /* borrowed; runtime may be NULL */
 	char *options, *token;
 };
 
@@ -45,7 +45,7 @@ static int open_token(struct wish *wish, struct err *err)
 
 static int read_wish(const json_t *input, struct wish *wish, struct err *err)
 {
-	static const char *const keys[] = { "name", "address", "labels", "sealed", NULL };
+	static const char *const keys[] = { "name", "address", "runtime", "labels", "sealed", NULL };
 	const json_t *labels = json_object_get(input, "labels");
 	int r = input_keys(input, keys, err);
 
@@ -54,11 +54,15 @@ static int read_wish(const json_t *input, struct wish *wish, struct err *err)
 	if (r == 0)
 		r = input_address(input, "address", &wish->address, err);
 	if (r == 0)
+		r = input_text_or_null(input, "runtime", &wish->runtime, err);
+	if (r == 0 && wish->runtime)
+		r = input_name(input, "runtime", &wish->runtime, err);
+	if (r == 0)
 		r = input_text(input, "sealed", &wish->sealed, err);
 	if (r == 0 && labels && !json_is_object(labels) && !json_is_null(labels))
 		r = err_set(err, EINVAL, _("The input's 'labels' must be an object"));
 	if (r == 0)
-		r = agent_options(wish->name, wish->address, labels, &wish->options, err);
+		r = agent_options(wish->name, wish->address, wish->runtime, labels, &wish->options, err);
 	return r < 0 ? r : open_token(wish, err);
 }
 

@@ -21,6 +21,7 @@
 #define PLACE_GOSSIP_NEXT PLACE_AUTHORITY "/gossip-key.next"
 #define PLACE_MANAGEMENT PLACE_TEPUY "/management-token"
 #define PLACE_TOKEN PLACE_TEPUY "/consul-token"
+#define PLACE_XEN PLACE_TEPUY "/xen.json"
 #define PLACE_AGENT_DEFAULTS "/etc/default/tepuy-agent"
 #define PLACE_CONSUL "/etc/consul.d"
 #define PLACE_CONSUL_CONFIG PLACE_CONSUL "/tepuy.json"

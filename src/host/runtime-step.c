@@ -12,11 +12,12 @@
 #include "host/service.h"
 #include "host/stamp.h"
 #include "host/step.h"
+#include "host/xen-step.h"
 #include "runtime/runtime.h"
 
 #define ANSWER_MS 60000
 
-/* A runtime that tepuy can install. Others must be there already. */
+/* A runtime that is a service with one file. */
 struct installable {
 	const char *name, *package, *unit, *config;
 	int (*merge)(const char *text, char **ret, struct err *err);
@@ -24,6 +25,14 @@ struct installable {
 
 static const struct installable installables[] = {
 	{ "docker", "docker.io", "docker.service", "/etc/docker/daemon.json", daemon_json_merge },
+};
+
+/* A runtime that is more than that. What is in neither list must be there already. */
+static const struct {
+	const char *name;
+	int (*set_up)(struct step *step, const char *name, int64_t lock_wait, json_t **ret, struct err *err);
+} systems[] = {
+	{ "xen", xen_set_up },
 };
 
 static const struct installable *find_installable(const char *name)
@@ -179,7 +188,7 @@ static int must_be_there(struct step *step, const char *name, char **ret_version
 
 int step_runtime(struct step *step, json_t **ret, struct err *err)
 {
-	static const char *const keys[] = { "runtime", "lock_wait", NULL };
+	static const char *const keys[] = { "runtime", "xen", "lock_wait", NULL };
 	const struct installable *row;
 	_cleanup_(freep) char *version = NULL;
 	const char *name;
@@ -192,6 +201,9 @@ int step_runtime(struct step *step, json_t **ret, struct err *err)
 		r = input_number(step->input, "lock_wait", 0, 3600000, 300000, &lock_wait, err);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(systems); i++)
+		if (!strcmp(systems[i].name, name))
+			return systems[i].set_up(step, name, lock_wait, ret, err);
 	row = find_installable(name);
 	r = row ? set_up(step, row, lock_wait, &version, err) : must_be_there(step, name, &version, err);
 	if (r < 0)

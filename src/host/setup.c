@@ -23,11 +23,14 @@ struct step_row {
 	const char *name;
 	step_fn run;
 	int64_t bound_ms;
+	bool beside; /* it may run while another step does: it mends what that one may hang on */
 };
 
 /* clang-format off */
 static const struct step_row rows[] = {
 	{ "runtime", step_runtime, MINUTES(20) },
+	{ "network-confirm", step_network_confirm, MINUTES(3), .beside = true },
+	{ "network-undo", step_network_undo, MINUTES(10), .beside = true },
 	{ "consul-package", step_consul_package, MINUTES(20) },
 	{ "identity", step_identity, MINUTES(3) },
 	{ "authority", step_authority, MINUTES(3) },
@@ -42,12 +45,14 @@ static const struct step_row rows[] = {
 };
 /* clang-format on */
 
-const char *const setup_steps[] = { "runtime", "consul-package", "identity", "authority",   "sign",  "consul", "acl",
-				    "agent",   "rotate-gossip",  "gossip",   "remove-host", "leave", NULL };
+const char *const setup_steps[] = {
+	"runtime", "network-confirm", "network-undo", "consul-package", "identity",    "authority", "sign", "consul",
+	"acl",     "agent",           "gossip",       "rotate-gossip",  "remove-host", "leave",     NULL
+};
 
 const char *setup_state_name(enum setup_state state)
 {
-	static const char *const names[] = { "begin", "done", "unchanged", "failed", "waiting" };
+	static const char *const names[] = { "begin", "done", "unchanged", "failed", "waiting", "pending" };
 
 	return names[state];
 }
@@ -122,7 +127,7 @@ int setup_run(const char *name, const json_t *input, setup_tell_fn tell, void *d
 	if (geteuid() != 0)
 		return err_set(err, EPERM, _("Setting a host up needs root: run it with sudo"));
 	umask(022);
-	r = take_lock(&step, &lock, err);
+	r = row->beside ? 0 : take_lock(&step, &lock, err);
 	if (r < 0)
 		return r;
 	step.deadline = clock_monotonic_ms() + row->bound_ms;

@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 
-enum setup_state { SETUP_BEGIN, SETUP_DONE, SETUP_UNCHANGED, SETUP_FAILED, SETUP_WAITING };
+enum setup_state { SETUP_BEGIN, SETUP_DONE, SETUP_UNCHANGED, SETUP_FAILED, SETUP_WAITING, SETUP_PENDING };
 
 /* "begin" …: the names in NDJSON. */
 const char *setup_state_name(enum setup_state state);

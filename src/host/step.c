@@ -49,6 +49,15 @@ void step_unchanged(struct step *step, const char *item, const char *format, ...
 	va_end(ap);
 }
 
+void step_pending(struct step *step, const char *item, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	tell(step, item, SETUP_PENDING, format, ap);
+	va_end(ap);
+}
+
 void step_waiting(struct step *step, const char *format, ...)
 {
 	int64_t now = clock_monotonic_ms();

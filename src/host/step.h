@@ -19,10 +19,13 @@ struct step {
 	int64_t said_wait; /* when it last said that it waits, monotonic ms */
 };
 
-/* An item of a step: either unchanged, or begin, any number of waiting, and done or failed. Items do not nest. */
+/* An item of a step: either unchanged or pending, or begin, any number of waiting, and done or failed. Items do not
+ * nest. */
 void step_begin(struct step *step, const char *item, const char *format, ...) _printf_(3, 4);
 void step_done(struct step *step, const char *format, ...) _printf_(2, 3);
 void step_unchanged(struct step *step, const char *item, const char *format, ...) _printf_(3, 4);
+/* An item that is as it must be, and counts only after something else is done, which the text says. */
+void step_pending(struct step *step, const char *item, const char *format, ...) _printf_(3, 4);
 /* At most every five seconds, whatever the caller's loop does. */
 void step_waiting(struct step *step, const char *format, ...) _printf_(2, 3);
 /* The item failed, if one had begun; returns `r` for the caller to hand on. */
@@ -50,6 +53,8 @@ bool input_is_address(const char *text);
 typedef int (*step_fn)(struct step *step, json_t **ret, struct err *err);
 
 int step_runtime(struct step *step, json_t **ret, struct err *err);
+int step_network_confirm(struct step *step, json_t **ret, struct err *err);
+int step_network_undo(struct step *step, json_t **ret, struct err *err);
 int step_consul_package(struct step *step, json_t **ret, struct err *err);
 int step_identity(struct step *step, json_t **ret, struct err *err);
 int step_authority(struct step *step, json_t **ret, struct err *err);

@@ -155,9 +155,10 @@ static void agent_options_are_one_line_of_words(void **state)
 	_cleanup_(freep) char *options = NULL;
 
 	(void)state;
-	assert_int_equal(agent_options("srv1", "192.0.2.11", labels, &options, NULL), 0);
-	assert_string_equal(options, "--name srv1 --address 192.0.2.11 --consul-token-file /etc/tepuy/consul-token "
-				     "--tls-dir /etc/tepuy/tls --label disk=ssd --label 'rack=north side'");
+	assert_int_equal(agent_options("srv1", "192.0.2.11", "xen", labels, &options, NULL), 0);
+	assert_string_equal(options,
+			    "--name srv1 --address 192.0.2.11 --consul-token-file /etc/tepuy/consul-token "
+			    "--tls-dir /etc/tepuy/tls --runtime xen --label disk=ssd --label 'rack=north side'");
 }
 
 static void a_label_does_not_reach_the_command_line(void **state)
@@ -169,7 +170,7 @@ static void a_label_does_not_reach_the_command_line(void **state)
 		_cleanup_json_ json_t *labels = json_pack("{s:s}", "disk", bad[i]);
 		char *options = NULL;
 
-		assert_int_equal(agent_options("srv1", "192.0.2.11", labels, &options, NULL), -EINVAL);
+		assert_int_equal(agent_options("srv1", "192.0.2.11", "xen", labels, &options, NULL), -EINVAL);
 		assert_null(options);
 	}
 }
