@@ -129,14 +129,8 @@ static void check_xen(struct host *host, struct range *ranges, size_t *n, struct
 	struct hosts_xen *xen = &host->xen;
 	struct range range = { .item = &xen->item, .host = host };
 
-	if (!xen->item.node) {
-		if (host->runtime && !strcmp(host->runtime, "xen"))
-			diag_error(
-			    diag, &host->item.node->place,
-			    _("a host with the runtime xen needs addresses for its machines, as xen: {addresses: "
-			      "192.0.2.100-192.0.2.120/24, gateway: 192.0.2.1}"));
+	if (!xen->item.node)
 		return;
-	}
 	if (check_range(&range, xen->addresses, xen->gateway, diag)) {
 		xen->first = range.first;
 		xen->last = range.last;
@@ -202,6 +196,26 @@ static void fill_host(const struct hosts_defaults *defaults, struct host *host)
 		host->runtime = xstrdup(defaults->runtime);
 }
 
+/* What a runtime must be told has a key of its name. */
+static void check_runtime(const struct host *host, struct diag *diag)
+{
+	const struct schema *schema = NULL;
+
+	for (size_t i = 0; i < hosts_schema.n_keys; i++)
+		if (!strcmp(hosts_schema.keys[i].name, "hosts"))
+			schema = hosts_schema.keys[i].object;
+	for (size_t i = 0; schema && host->runtime && i < schema->n_keys; i++) {
+		const struct key *key = &schema->keys[i];
+
+		if (key->type == KEY_OBJECT && !strcmp(key->name, host->runtime) &&
+		    !yaml_get(host->item.node, key->name))
+			diag_error(diag, item_place(&host->item, "runtime"),
+				   _("a host with the runtime '%s' needs the key '%s', which says what its machines "
+				     "get; see tepuy-hosts(5)"),
+				   key->name, key->name);
+	}
+}
+
 /* What the hosts' machines need. */
 static void check_machines(struct hosts *hosts, struct diag *diag)
 {
@@ -211,8 +225,10 @@ static void check_machines(struct hosts *hosts, struct diag *diag)
 	for (size_t i = 0; i < hosts->n_hosts; i++)
 		most += 1 + hosts->hosts[i].xen.n_more;
 	ranges = xcalloc(most + 1, sizeof(*ranges));
-	for (size_t i = 0; i < hosts->n_hosts; i++)
+	for (size_t i = 0; i < hosts->n_hosts; i++) {
+		check_runtime(&hosts->hosts[i], diag);
 		check_xen(&hosts->hosts[i], ranges, &n, diag);
+	}
 	check_overlaps(hosts, ranges, n, diag);
 }
 
