@@ -43,6 +43,7 @@ static int there(struct cli *cli, const struct arguments *args, const struct inv
 	fleet_run(&fleet);
 	for (size_t i = 0; i < inventory->n; i++) {
 		patients[i].name = xstrdup(inventory->hosts[i].name);
+		patients[i].machines = inventory->rows[i] && inventory->rows[i]->xen.item.node;
 		if (fleet.results[i].error)
 			err_set(&patients[i].err, EIO, "%s", fleet.results[i].error);
 		doctor_examine(&patients[i]);

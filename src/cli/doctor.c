@@ -70,6 +70,7 @@ void doctor_examine(struct patient *patient)
 {
 	struct doctor_view view = { .facts = &patient->facts,
 				    .remote = patient->remote,
+				    .machines = patient->machines,
 				    .asked_ms = patient->asked_ms,
 				    .answered_ms = patient->answered_ms,
 				    .version = TEPUY_VERSION,

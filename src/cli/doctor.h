@@ -15,6 +15,7 @@ struct patient {
 	struct err err;    /* code 0: it answered */
 	struct buf answer; /* of facts.sh */
 	bool remote;
+	bool machines; /* hosts.yaml says that machines are to run there */
 	int64_t asked_ms, answered_ms;
 	struct facts facts;
 	struct doctor_report report;

@@ -71,12 +71,12 @@ static bool knows_packages(const struct doctor_view *view)
 
 void doctor_runtime(const struct doctor_view *view, struct doctor_report *report)
 {
-	const char *xen = get(view, "xen"), *candidate = get(view, "docker_candidate");
+	const char *candidate = get(view, "docker_candidate");
 
+	if (doctor_has_machines(view))
+		return;
 	if (facts_has(view->facts, "docker"))
 		doctor_docker(view, report);
-	else if (*xen)
-		doctor_add(report, "runtime", DOCTOR_OK, xasprintf(_("Xen %s"), xen), NULL);
 	else if (*candidate)
 		doctor_add(report, "runtime", DOCTOR_OK,
 			   xasprintf(_("Not installed yet; docker.io %s can be, by tepuy host apply"), candidate),
@@ -93,6 +93,8 @@ void doctor_live_restore(const struct doctor_view *view, struct doctor_report *r
 {
 	const char *live = get(view, "docker_live");
 
+	if (doctor_has_machines(view))
+		return;
 	if (!strcmp(live, "true"))
 		doctor_say(report, "live-restore", DOCTOR_OK, _("Nodes outlive a restart of Docker"), NULL);
 	else if (!strcmp(live, "false"))

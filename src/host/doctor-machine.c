@@ -230,6 +230,9 @@ void doctor_disk(const struct doctor_view *view, struct doctor_report *report)
 	for (size_t i = 0; i < view->facts->n; i++) {
 		if (strcmp(view->facts->list[i].key, "disk"))
 			continue;
+		/* Where there are machines no container needs room. */
+		if (doctor_has_machines(view) && strstr(view->facts->list[i].value, "/docker "))
+			continue;
 		one_disk(view->facts->list[i].value, report);
 		any = true;
 	}

@@ -24,6 +24,20 @@ static inline bool doctor_is_root(const struct doctor_view *view)
 /* Members of Consul's cluster that are alive. */
 size_t doctor_alive(const struct doctor_view *view);
 
+/* Machines run on it, or will: hosts.yaml says so, or 'tepuy setup' has said it there. */
+static inline bool doctor_has_machines(const struct doctor_view *view)
+{
+	return view->machines || facts_has(view->facts, "xen_config");
+}
+
+/* doctor-xen.c: nothing on a host without machines. */
+void doctor_xen(const struct doctor_view *view, struct doctor_report *report);
+void doctor_xen_kernel(const struct doctor_view *view, struct doctor_report *report);
+void doctor_xen_memory(const struct doctor_view *view, struct doctor_report *report);
+void doctor_xen_bridge(const struct doctor_view *view, struct doctor_report *report);
+void doctor_xen_addresses(const struct doctor_view *view, struct doctor_report *report);
+void doctor_xen_disks(const struct doctor_view *view, struct doctor_report *report);
+
 /* doctor-machine.c */
 void doctor_os(const struct doctor_view *view, struct doctor_report *report);
 void doctor_architecture(const struct doctor_view *view, struct doctor_report *report);

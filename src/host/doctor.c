@@ -7,11 +7,12 @@
 
 /* In the order in which they are shown. */
 static const doctor_look looks[] = {
-	doctor_os,     doctor_architecture, doctor_root,      doctor_clock,      doctor_clock_kept,
-	doctor_zone,   doctor_name,         doctor_resolving, doctor_disk,       doctor_memory,
-	doctor_kernel, doctor_cgroups,      doctor_mirror,    doctor_runtime,    doctor_live_restore,
-	doctor_consul, doctor_members,      doctor_acl,       doctor_encryption, doctor_ports,
-	doctor_agent,  doctor_certificate,  doctor_firewall,
+	doctor_os,        doctor_architecture, doctor_root,        doctor_clock,      doctor_clock_kept,
+	doctor_zone,      doctor_name,         doctor_resolving,   doctor_disk,       doctor_memory,
+	doctor_kernel,    doctor_cgroups,      doctor_mirror,      doctor_runtime,    doctor_live_restore,
+	doctor_xen,       doctor_xen_kernel,   doctor_xen_memory,  doctor_xen_bridge, doctor_xen_addresses,
+	doctor_xen_disks, doctor_consul,       doctor_members,     doctor_acl,        doctor_encryption,
+	doctor_ports,     doctor_agent,        doctor_certificate, doctor_firewall,
 };
 
 void doctor_add(struct doctor_report *report, const char *check, enum doctor_level level, char *text, char *advice)

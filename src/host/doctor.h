@@ -34,6 +34,7 @@ struct doctor_view {
 	bool remote; /* asked over the network: then there are two clocks */
 	int64_t asked_ms,
 	    answered_ms;     /* the operator's clock before the question and after the answer, since the epoch */
+	bool machines;       /* hosts.yaml wants machines on it, not containers */
 	const char *version; /* of the tepuy that asks */
 	unsigned peer_port;  /* tepuy's own, between hosts */
 	int64_t now_ms;      /* since the epoch */

@@ -85,13 +85,14 @@ features() {
 }
 
 packages() {
-	bounded 30 apt-cache policy docker.io consul >"$work/policy" || return
+	bounded 30 apt-cache policy docker.io consul xen-system-amd64 >"$work/policy" || return
 	# Nothing is known of any package before the first `apt-get update`.
 	if ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; then say packages listed; else say packages unlisted; fi
 	while read -r key value; do
 		case $key in
 		docker.io:) name=docker ;;
 		consul:) name=consul ;;
+		xen-system-amd64:) name=xen ;;
 		Candidate:) [ "$value" = '(none)' ] || say "${name}_candidate" "$value" ;;
 		esac
 	done <"$work/policy"
@@ -127,7 +128,34 @@ runtimes() {
 		say docker_live "$(bounded 20 docker info --format '{{.LiveRestoreEnabled}}')"
 		say docker_storage "$(bounded 20 docker info --format '{{.Driver}}')"
 	fi
-	[ ! -e /proc/xen/capabilities ] || say xen "$(bounded 10 xl info | sed -n 's/^xen_version *: *//p')"
+}
+
+# A kernel that can be dom0's; those for cloud machines cannot.
+xen_kernel() {
+	if grep -q '^CONFIG_XEN_DOM0=y' "/boot/config-$1" 2>/dev/null; then echo yes; else echo no; fi
+}
+
+xen() {
+	[ ! -r /etc/tepuy/xen.json ] || say xen_config "$(cat /etc/tepuy/xen.json)"
+	say xen_package "$(dpkg-query -W -f '${db:Status-Status} ${Version}\n' xen-system-amd64 2>/dev/null | sed -n 's/^installed //p')"
+	[ ! -r "/boot/config-$(uname -r)" ] || say xen_kernel "$(xen_kernel "$(uname -r)")"
+	for directory in /sys/class/net/*/bridge; do
+		[ -d "$directory" ] || continue
+		name=${directory%/bridge}
+		name=${name##*/}
+		say bridge "$name $(bounded 8 ip -o -4 addr show dev "$name" | awk '{printf "%s ", $4}')"
+	done
+	[ ! -e /var/lib/tepuy/network-change.json ] || say network_change unconfirmed
+	: >"$work/groups"
+	[ "$uid" != 0 ] || ! have vgs || bounded 15 vgs --noheadings --nosuffix --units m -o vg_name,vg_free >"$work/groups"
+	while read -r name free; do say volume_group "$name $free"; done <"$work/groups"
+	grep -qs control_d /proc/xen/capabilities || return 0
+	timeout -k 1 20 xl info >"$work/xl" 2>"$work/xl-says" </dev/null
+	say xen "$(sed -n 's/^xen_version *: *//p' "$work/xl")"
+	say xen_says "$(tail -n 1 "$work/xl-says")"
+	say xen_caps "$(sed -n 's/^virt_caps *: *//p' "$work/xl")"
+	say xen_memory "$(awk '/^total_memory/ {t = $3} /^free_memory/ {f = $3} END {print t, f}' "$work/xl")"
+	say xen_command_line "$(sed -n 's/^xen_commandline *: *//p' "$work/xl")"
 }
 
 # consul_get PATH [nobody]: with the host's token, which is in no argument, or without any.
@@ -217,7 +245,7 @@ firewall() {
 }
 
 # Side by side, each into its own file: the slow ones wait for the network.
-for part in system features mirrors packages runtimes cluster names agent firewall; do
+for part in system features mirrors packages runtimes xen cluster names agent firewall; do
 	$part >"$work/part-$part" &
 done
 ports "$@" >"$work/part-ports"

@@ -40,6 +40,16 @@ static const char healthy[] =
     "\"192.0.2.11\", \"consul\": {\"version\": \"1.8.7\", \"leader\": true}}}\n"
     "firewall=4\nfirewall_hosts= 192.0.2.11  192.0.2.12   192.0.2.13 \ntime_end=1795370002000\ndone=1\n";
 
+/* What a host of machines says besides. */
+#define XEN_CONFIG "xen_config={\"bridge\": \"xenbr0\", \"addresses\": \"192.0.2.100-192.0.2.120/24\"}\n"
+#define XEN                                                                                                            \
+	XEN_CONFIG "xen=4.17.3\nxen_caps=pv hvm hap\nxen_memory=3071 2000\nxen_kernel=yes\n"                           \
+		   "xen_command_line=placeholder dom0_mem=1024M,max:1024M\nbridge=docker0 172.17.0.1/16 \n"            \
+		   "bridge=xenbr0 192.0.2.21/24 \n"
+#define XEN_GROUP                                                                                                      \
+	"xen_config={\"bridge\": \"xenbr0\", \"addresses\": \"192.0.2.100-192.0.2.120/24\", "                          \
+	"\"volume_group\": \"vg0\"}\n"
+
 /* Debian as its installer leaves it. */
 static const char bare[] =
     "time=1795370000000\nuid=0\nos_id=debian\nos_version=12\nos_name=Debian GNU/Linux 12 (bookworm)\n"
@@ -197,7 +207,29 @@ static const struct row healthy_rows[] = {
 	{ "Docker is stopped", "docker docker_unit", "docker=\ndocker_unit=inactive\n", "runtime", "failed", NULL },
 	{ "Docker's API is old", "docker", "docker=19.03 1.40\n", "runtime", "failed", "1.40" },
 	{ "Docker's API is new", "docker", "docker=28.2.2 1.50\n", "runtime", "ok", NULL },
-	{ "Xen", "docker docker_live", "xen=4.17.3\n", "runtime", "ok", "Xen" },
+	{ "Xen", NULL, XEN, "xen", "ok", "Xen 4.17.3, for machines of the kind PVH" },
+	{ "Xen without virtualisation", NULL, XEN "xen_caps=pv\n", "xen", "ok", "kind PV" },
+	{ "Xen that xl does not see", "xen", XEN "xen=\nxen_says=no privcmd\n", "xen", "failed", "no privcmd" },
+	{ "Xen that was not booted", NULL, XEN_CONFIG "xen_package=4.17.3-1\n", "xen", "failed", "booted without it" },
+	{ "Xen that was removed", NULL, XEN_CONFIG, "xen", "failed", "gone" },
+	{ "a kernel for Xen", NULL, XEN, "xen-kernel", "ok", NULL },
+	{ "a kernel for clouds", NULL, XEN "xen_kernel=no\n", "xen-kernel", "failed", "cannot run under Xen" },
+	{ "room for machines", NULL, XEN, "xen-memory", "ok", "2000 of 3071" },
+	{ "no room for machines", NULL, XEN "xen_memory=3071 100\n", "xen-memory", "warning", "no further machine" },
+	{ "dom0 gives its memory away", NULL, XEN "xen_command_line=placeholder\n", "xen-memory", "warning",
+	  "not fixed" },
+	{ "the bridge", NULL, XEN, "xen-bridge", "ok", "xenbr0" },
+	{ "no bridge", NULL, XEN_CONFIG "bridge=xenbr01 192.0.2.21/24 \n", "xen-bridge", "failed", "no bridge xenbr0" },
+	{ "a bridge that nobody confirmed", NULL, XEN "network_change=unconfirmed\n", "xen-bridge", "warning", NULL },
+	{ "addresses", NULL, XEN, "xen-addresses", "ok", "192.0.2.100-192.0.2.120/24" },
+	{ "its own address is a machine's", "addresses", XEN "addresses=127.0.0.1 192.0.2.110 \n", "xen-addresses",
+	  "failed", "192.0.2.110" },
+	{ "addresses of another network", NULL, XEN_CONFIG "bridge=xenbr0 198.51.100.1/24 \n", "xen-addresses",
+	  "warning", "no address in their network" },
+	{ "no addresses", NULL, "xen_config={\"bridge\": \"xenbr0\"}\n", "xen-addresses", "failed", NULL },
+	{ "a volume group", NULL, XEN_GROUP "volume_group=vg0 9000.00\n", "xen-disks", "ok", "vg0" },
+	{ "a volume group that is full", NULL, XEN_GROUP "volume_group=vg0 100.00\n", "xen-disks", "warning", "100" },
+	{ "no volume group", NULL, XEN_GROUP "volume_group=vg01 100.00\n", "xen-disks", "failed", "vg0" },
 	{ "no runtime and no package", "docker docker_candidate", NULL, "runtime", "failed", NULL },
 	{ "apt has read nothing yet", "docker docker_candidate packages", "packages=unlisted\n", "runtime", "unknown",
 	  NULL },
