@@ -184,6 +184,8 @@ lab_down() {
 
 	[ -n "$prefix" ] || return
 	lab_heal "$prefix"
+	# An emulated host (xen.sh) is none of Docker's.
+	[ ! -d "$(lab_dir "$prefix")/xen" ] || "$lab_here/xen.sh" down "$prefix"
 	# A host that hangs could not be removed by older engines.
 	docker ps -q --filter "$label" --filter status=paused | xargs -r docker unpause >/dev/null 2>&1
 	docker ps -aq --filter "$label" | xargs -r docker rm -f -v >/dev/null 2>&1
