@@ -332,6 +332,26 @@ static int look_at_volume_group(struct step *step, const struct xen_wish *wish, 
 	return r;
 }
 
+/* Which card they are of, nobody has said: they are the operator's to make. */
+static int look_at_bridges(const struct xen_wish *wish, struct err *err)
+{
+	json_t *card;
+	size_t i;
+
+	json_array_foreach(json_object_get(wish->input, "more"), i, card)
+	{
+		const char *bridge = json_string_value(json_object_get(card, "bridge"));
+		_cleanup_(freep) char *path = xasprintf("/sys/class/net/%s/bridge", bridge);
+
+		if (!place_exists(path))
+			return err_set(err, ENOENT,
+				       _("There is no bridge %s on this host, on which machines are to have a further "
+					 "card; set it up by hand, or leave it out of xen.more in hosts.yaml"),
+				       bridge);
+	}
+	return 0;
+}
+
 /* Why the host must be rebooted, NULL: it need not be. The caller owns it. */
 static char *why_reboot(const struct xen_wish *wish)
 {
@@ -385,6 +405,8 @@ int xen_set_up(struct step *step, const char *name, int64_t lock_wait, json_t **
 		r = set_xendomains(step, err);
 	if (r == 0)
 		r = look_at_volume_group(step, &wish, err);
+	if (r == 0)
+		r = look_at_bridges(&wish, err);
 	if (r == 0)
 		r = network_bridge(step, wish.bridge, &pending, err);
 	/* Behind the bridge: the driver goes by it. */

@@ -9,7 +9,7 @@
 #   xen.sh ssh PREFIX COMMAND…     as admin; `ssh -F …/ssh_config xen1` as well
 #   xen.sh root PREFIX COMMAND…    as root, not through its network
 #   xen.sh address PREFIX          SUBNET.31; guests get SUBNET.100 to SUBNET.119: xen.sh range PREFIX
-#   xen.sh inventory PREFIX        its lines for hosts.yaml, below `hosts:`
+#   xen.sh inventory PREFIX [KEYS] its line for hosts.yaml, below `hosts:`; KEYS: more of `xen:`, as "volume_group: vg0"
 #   xen.sh wait PREFIX [SECONDS]   until sshd lets us in
 #   xen.sh power PREFIX            power cut and return, without waiting      xen.sh hang|unhang PREFIX   it stands still
 #
@@ -248,8 +248,9 @@ xen_wait() {
 }
 
 xen_inventory() {
-	printf '  xen1: {address: %s, fingerprint: "%s", runtime: xen, xen: {addresses: %s, gateway: %s}}\n' "$(xen_address "$1")" \
-		"$(ssh-keygen -l -f "$(xen_dir "$1")/host-key" | cut -d ' ' -f 2)" "$(xen_range "$1")" "$(cat "$(lab_dir "$1")/subnet").1"
+	printf '  xen1: {address: %s, fingerprint: "%s", runtime: xen, xen: {dom0_memory: 1G, addresses: %s, gateway: %s%s}}\n' \
+		"$(xen_address "$1")" "$(ssh-keygen -l -f "$(xen_dir "$1")/host-key" | cut -d ' ' -f 2)" "$(xen_range "$1")" \
+		"$(cat "$(lab_dir "$1")/subnet").1" "${2:+, $2}"
 }
 
 xen_power() {
