@@ -41,6 +41,7 @@ static const char *text_of(const json_t *object, const char *key)
 static void not_booted(const struct doctor_view *view, struct doctor_report *report)
 {
 	const char *package = get(view, "xen_package"), *candidate = get(view, "xen_candidate");
+	bool listed = !strcmp(get(view, "packages"), "listed");
 
 	if (*package)
 		doctor_add(report, "xen", DOCTOR_FAILED,
@@ -55,7 +56,7 @@ static void not_booted(const struct doctor_view *view, struct doctor_report *rep
 		    report, "xen", DOCTOR_OK,
 		    xasprintf(_("Not installed yet; xen-system-amd64 %s can be, by tepuy host apply"), candidate),
 		    NULL);
-	else if (strcmp(get(view, "packages"), "listed") != 0)
+	else if (!listed)
 		doctor_say(report, "xen", DOCTOR_UNKNOWN, _("Not installed, and apt does not know of it yet"),
 			   _("Let apt read its sources: apt-get update; tepuy host apply does it too"));
 	else
