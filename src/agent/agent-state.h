@@ -16,6 +16,7 @@
 struct instance;
 struct firewall;
 struct peer_server;
+struct wishes;
 
 struct agent {
 	sd_event *event;
@@ -42,6 +43,7 @@ struct agent {
 	const char *tls_dir;
 	unsigned peer_port;
 	bool peer_trouble_told;
+	struct wishes *wishes; /* of other hosts for images; NULL: this one takes none on */
 	sd_event_source *peer_timer;
 	struct strv strays; /* as the last look at the runtime found them */
 	int64_t started_ms; /* monotonic */

@@ -26,6 +26,8 @@
 #include "agent/runtime-watch.h"
 #include "agent/schema-gate.h"
 #include "agent/token.h"
+#include "agent/wish.h"
+#include "agent/wishes.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/i18n.h"
@@ -45,7 +47,7 @@
 /* Everything that lives as long as the program. */
 struct program {
 	struct agent agent;
-	struct consul_watch *host_watch, *service_watch, *checks_watch;
+	struct consul_watch *host_watch, *service_watch, *checks_watch, *wish_watch;
 	struct runtime_watch *runtime_watch;
 	struct leader *leader;
 	struct schema_gate *gate;
@@ -255,7 +257,8 @@ static int prepare(struct program *program, const struct agent_options *options,
 	guests_changed(&program->agent);
 	program->agent.started_ms = clock_monotonic_ms();
 	if (options->tls_dir)
-		env->peers = peers_new(env->consul, env->store, env->host, options->tls_dir);
+		env->peers =
+		    peers_new(env->consul, env->store, env->host, env->runtime->ops->machines, options->tls_dir);
 	return 0;
 }
 
@@ -345,6 +348,9 @@ static int start_watches(struct program *program, struct err *err)
 	if (r == 0)
 		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/tepuy/service/?recurse&consistent",
 				     agent_on_service_keys, agent, &program->service_watch, err);
+	if (r == 0 && agent->wishes)
+		r = consul_watch_new(agent->loop, agent->env.consul, "/v1/kv/" WISH_PREFIX "?recurse", wishes_on_keys,
+				     agent->wishes, &program->wish_watch, err);
 	return r;
 }
 
@@ -358,7 +364,8 @@ static void on_gate(void *data, bool open)
 	kv_level_hold(program->agent.kv, !open);
 	consul_watch_freep(&program->host_watch);
 	consul_watch_freep(&program->service_watch);
-	program->host_watch = program->service_watch = NULL;
+	consul_watch_freep(&program->wish_watch);
+	program->host_watch = program->service_watch = program->wish_watch = NULL;
 	r = open ? start_watches(program, &err) : 0;
 	if (r == 0)
 		r = leader_compete(program->leader, open, &err);
@@ -385,6 +392,8 @@ static int start(struct program *program, const struct agent_options *options, s
 	agent->kv = kv_level_new(agent->loop, agent->env.consul);
 	kv_level_hold(agent->kv, true); /* until the gate is open */
 	program->leader = leader_new(agent);
+	if (agent->env.peers && !agent->env.runtime->ops->machines)
+		agent->wishes = wishes_new(agent);
 	agent->links = links_new(agent->loop, agent->env.consul, agent->env.host, agent_on_link, agent);
 	describe_host(program, options);
 	r = token_new(agent, options->consul_token_file, &program->token, err);
@@ -429,6 +438,8 @@ static void release(struct program *program)
 	token_free(program->token);
 	consul_watch_free(program->host_watch);
 	consul_watch_free(program->service_watch);
+	consul_watch_free(program->wish_watch);
+	wishes_free(agent->wishes);
 	consul_watch_free(program->checks_watch);
 	while (agent->instances)
 		instance_free(agent->instances);

@@ -14,20 +14,26 @@
 
 #define MOST_BUILD_LOG (64u << 20)
 
-int node_recipe(const struct node_env *env, const struct node_spec *spec, struct recipe **ret, struct err *err)
+static int load_recipe(const struct node_env *env, const char *name, const char *bundle, struct recipe **ret,
+		       struct err *err)
 {
 	_cleanup_(freep) char *dir = NULL;
 	_cleanup_diag_ struct diag diag = { 0 };
-	int r = bundle_directory(env->store, spec->bundle, &dir, err);
+	int r = bundle_directory(env->store, bundle, &dir, err);
 
 	if (r < 0)
-		return err_wrap(err, _("The recipe %s (%.12s) is not on this host"), spec->recipe, spec->bundle);
+		return err_wrap(err, _("The recipe %s (%.12s) is not on this host"), name, bundle);
 	r = recipe_load(dir, &diag, ret);
 	if (r < 0) {
 		diag_result(&diag, err);
-		return err_wrap(err, _("The recipe %s (%.12s) cannot be read"), spec->recipe, spec->bundle);
+		return err_wrap(err, _("The recipe %s (%.12s) cannot be read"), name, bundle);
 	}
 	return 0;
+}
+
+int node_recipe(const struct node_env *env, const struct node_spec *spec, struct recipe **ret, struct err *err)
+{
+	return load_recipe(env, spec->recipe, spec->bundle, ret, err);
 }
 
 /* The builder's view of a recipe: borrowed strings in owned arrays. */
@@ -43,8 +49,7 @@ static void request_release(struct request *request)
 	free(request->script.content);
 }
 
-static void request_init(struct request *request, const struct node_env *env, const struct recipe *recipe,
-			 const char *bundle)
+static void request_init(struct request *request, const struct recipe *recipe, const char *bundle, bool machine)
 {
 	*request = (struct request){
 		.files = xcalloc(recipe->n_files, sizeof(*request->files)),
@@ -60,7 +65,7 @@ static void request_init(struct request *request, const struct node_env *env, co
 		.name = recipe->name,
 		.bundle = bundle,
 		.suite = recipe->base.suite,
-		.machine = env->runtime->ops->machines,
+		.machine = machine,
 		.external = recipe->base.image,
 		.archive = recipe->base.archive,
 		.packages = &recipe->packages,
@@ -81,7 +86,7 @@ int node_image_find(const struct node_env *env, const struct node_spec *spec, st
 
 	if (r < 0)
 		return r;
-	request_init(&request, env, found.recipe, spec->bundle);
+	request_init(&request, found.recipe, spec->bundle, env->runtime->ops->machines);
 	r = image_find(env->store, &request.recipe, &found.image, err);
 	if (r < 0) {
 		node_image_release(&found);
@@ -107,9 +112,9 @@ char *node_build_tail(const struct node_env *env, const char *bundle, size_t mos
 	return buf_take(&text);
 }
 
-static int open_build_log(const struct node_env *env, const char *bundle, struct err *err)
+static int open_build_log(const struct node_env *env, const char *name, struct err *err)
 {
-	_cleanup_(freep) char *path = node_build_log(env, bundle), *dir = fs_join(env->state_dir, "builds");
+	_cleanup_(freep) char *path = node_build_log(env, name), *dir = fs_join(env->state_dir, "builds");
 	int fd, r = fs_mkdirs(dir, 0755, err);
 
 	if (r < 0)
@@ -119,15 +124,15 @@ static int open_build_log(const struct node_env *env, const char *bundle, struct
 }
 
 /* The bundle, whole: fetched when it is not there, or when it was changed in the store and had to be thrown away. */
-static int have_bundle(const struct node_env *env, const struct node_spec *spec, struct err *err)
+static int have_bundle(const struct node_env *env, const char *bundle, struct err *err)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
-	int r = bundle_verify(env->store, spec->bundle, &why);
+	int r = bundle_verify(env->store, bundle, &why);
 
 	if (env->peers && (r == -ENOENT || r == -EBADMSG)) {
 		if (r == -EBADMSG)
 			log_warning("%s", err_text(&why));
-		r = peers_bundle(env->peers, spec->bundle, &why);
+		r = peers_bundle(env->peers, bundle, &why);
 	}
 	return r < 0 ? err_set(err, -r, "%s", err_text(&why)) : 0;
 }
@@ -137,7 +142,7 @@ int node_image_build(const struct node_env *env, const struct node_spec *spec, s
 	_cleanup_(request_release) struct request request = { 0 };
 	_cleanup_(node_image_release) struct node_image built = { 0 };
 	_cleanup_(closep) int log = -1;
-	int r = have_bundle(env, spec, err);
+	int r = have_bundle(env, spec->bundle, err);
 
 	if (r < 0)
 		return err_wrap(err, _("The recipe %s cannot be used"), spec->recipe);
@@ -149,10 +154,29 @@ int node_image_build(const struct node_env *env, const struct node_spec *spec, s
 	log = open_build_log(env, spec->bundle, err);
 	if (log < 0)
 		return log;
-	request_init(&request, env, built.recipe, spec->bundle);
+	request_init(&request, built.recipe, spec->bundle, env->runtime->ops->machines);
 	if (env->peers)
 		return peers_image(env->peers, &request.recipe, log, err);
 	return image_build(env->store, &request.recipe, log, 0, &built.image, err);
+}
+
+int node_image_build_for(const struct node_env *env, const char *bundle, bool machine, struct err *err)
+{
+	_cleanup_(freep) char *name = xasprintf("%s%s", bundle, machine ? "-machine" : "-asked");
+	_cleanup_(request_release) struct request request = { 0 };
+	_cleanup_(node_image_release) struct node_image built = { 0 };
+	_cleanup_(closep) int log = -1;
+	int r = have_bundle(env, bundle, err);
+
+	if (r == 0)
+		r = load_recipe(env, bundle, bundle, &built.recipe, err);
+	if (r < 0)
+		return r;
+	log = open_build_log(env, name, err);
+	if (log < 0)
+		return log;
+	request_init(&request, built.recipe, bundle, machine);
+	return peers_image(env->peers, &request.recipe, log, err);
 }
 
 void node_image_release(struct node_image *image)

@@ -18,6 +18,8 @@ int node_recipe(const struct node_env *env, const struct node_spec *spec, struct
 int node_image_find(const struct node_env *env, const struct node_spec *spec, struct node_image *ret, struct err *err);
 /* Builds it when it is not there. The output is kept in node_build_log(). */
 int node_image_build(const struct node_env *env, const struct node_spec *spec, struct err *err);
+/* Builds what another host asks for; the output is kept beside that of this host's own builds. */
+int node_image_build_for(const struct node_env *env, const char *bundle, bool machine, struct err *err);
 void node_image_release(struct node_image *image);
 
 /* Path of the log of a bundle's last build; the caller owns it. */

@@ -8,6 +8,7 @@
 
 #include "agent/builder-lock.h"
 #include "agent/peer-tls.h"
+#include "agent/wish.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/i18n.h"
@@ -34,6 +35,7 @@ struct peers {
 	struct consul *consul;
 	struct image_store *store;
 	char *host;
+	bool machines; /* makes images only if nobody else does */
 	struct http_tls tls;
 	_Atomic bool stopping;
 	pthread_mutex_t lock;
@@ -76,13 +78,15 @@ struct view {
 	char *builder, *session; /* who makes it */
 };
 
-struct peers *peers_new(struct consul *consul, struct image_store *store, const char *host, const char *tls_dir)
+struct peers *peers_new(struct consul *consul, struct image_store *store, const char *host, bool machines,
+			const char *tls_dir)
 {
 	struct peers *peers = xcalloc(1, sizeof(*peers));
 
 	peers->consul = consul;
 	peers->store = store;
 	peers->host = xstrdup(host);
+	peers->machines = machines;
 	peer_tls_files(tls_dir, &peers->tls);
 	pthread_mutex_init(&peers->lock, NULL);
 	pthread_cond_init(&peers->freed, NULL);
@@ -594,11 +598,72 @@ static int obtain_base(struct peers *peers, const struct image_recipe *recipe, i
 	return name ? obtain(&job, err) : make_base(&job, err);
 }
 
+/* --- leaving it to others --- */
+
+static bool others_have(const struct peers *peers, const char *name)
+{
+	_cleanup_(freep) char *prefix = xasprintf(PREFIX "%s/have/", name);
+	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
+
+	if (consul_kv_list(peers->consul, prefix, &kvs, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < kvs.n; i++)
+		if (strcmp(kvs.v[i].key + strlen(prefix), peers->host) != 0)
+			return true;
+	return false;
+}
+
+/* Whether nothing of the image needs to be made any more. Fetches the base on the way, as it is in the image's name. */
+static bool to_be_had(struct peers *peers, const struct image_recipe *recipe, int log_fd)
+{
+	struct image_base what = { recipe->suite, recipe->machine };
+	_cleanup_(freep) char *base_name = share_base_name(&what), *name = NULL, *id = NULL, *made = NULL;
+	uint64_t size;
+
+	if (share_base(peers->store, &what, &id, &size, NULL) < 0 && !others_have(peers, base_name))
+		return false;
+	if (obtain_base(peers, recipe, log_fd, NULL) < 0 || share_image_name(peers->store, recipe, &name, NULL) < 0)
+		return false;
+	return share_image(peers->store, name, &made, NULL) == 0 || others_have(peers, name);
+}
+
+/* Whatever comes of it, the image is then had in the usual way, which makes it here when it must be. */
+static void leave_to_others(struct peers *peers, const struct image_recipe *recipe, int log_fd)
+{
+	struct job job = { .peers = peers, .log_fd = log_fd };
+	struct wish_request request = { .consul = peers->consul,
+					.host = peers->host,
+					.bundle = recipe->bundle,
+					.recipe = recipe->name,
+					.stopping = &peers->stopping,
+					.deadline = clock_monotonic_ms() + MOST_MS,
+					.tell = say,
+					.tell_data = &job };
+	_cleanup_(wish_freep) struct wish *wish = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+	int r = 0;
+
+	if (!to_be_had(peers, recipe, log_fd))
+		r = wish_new(&request, &wish, &err);
+	while (r >= 0 && wish) {
+		r = wish_wait(wish, &err);
+		if (r <= 0 || to_be_had(peers, recipe, log_fd))
+			break;
+	}
+	if (wish && r == 0 && !peers->stopping)
+		say(&job, false, _("no other host makes the image; it is made here, on a host of machines"));
+	if (r < 0)
+		log_debug("No other host is asked to make the image of %s: %s", recipe->name, err_text(&err));
+}
+
 int peers_image(struct peers *peers, const struct image_recipe *recipe, int log_fd, struct err *err)
 {
 	_cleanup_(freep) char *name = NULL;
-	int r = obtain_base(peers, recipe, log_fd, err);
+	int r;
 
+	if (peers->machines && recipe->suite)
+		leave_to_others(peers, recipe, log_fd);
+	r = obtain_base(peers, recipe, log_fd, err);
 	if (r == 0)
 		r = share_image_name(peers->store, recipe, &name, err);
 	if (r == 0) {

@@ -12,8 +12,10 @@
 
 struct peers;
 
-/* All is borrowed and must outlive it; the strings are copied. `tls_dir` as in peer-tls.h. */
-struct peers *peers_new(struct consul *consul, struct image_store *store, const char *host, const char *tls_dir);
+/* All is borrowed and must outlive it; the strings are copied. `tls_dir` as in peer-tls.h. `machines`: what this host
+ * runs are machines, so that it makes images only if no other host does (wish.h). */
+struct peers *peers_new(struct consul *consul, struct image_store *store, const char *host, bool machines,
+			const char *tls_dir);
 /* Makes calls that are under way return soon (-ECANCELED), and those that come. */
 void peers_stop(struct peers *peers);
 void peers_free(struct peers *peers); /* after the last call has returned; NULL is fine */
