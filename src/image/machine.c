@@ -39,6 +39,9 @@ static const struct text files[] = {
 	  "[Service]\nExecStart=\n"
 	  "ExecStart=-udevadm trigger --type=devices --action=add --prioritized-subsystem=net,block "
 	  "--subsystem-match=net --subsystem-match=block\n" },
+	/* Nobody hands it credentials; each would be a mount at boot. */
+	{ UNITS "/systemd-sysctl.service.d/machine.conf", "[Service]\nLoadCredential=\n" },
+	{ UNITS "/systemd-tmpfiles-setup.service.d/machine.conf", "[Service]\nLoadCredential=\n" },
 	{ "etc/systemd/journald.conf.d/machine.conf",
 	  "[Journal]\nStorage=persistent\nSystemMaxUse=64M\nSystemMaxFileSize=8M\nRuntimeMaxUse=8M\n"
 	  "ForwardToSyslog=no\nRateLimitBurst=0\nAudit=no\n" },
@@ -112,6 +115,8 @@ static const char *const masked[] = {
 	UNITS "/sys-kernel-tracing.mount",
 	UNITS "/sys-fs-fuse-connections.mount",
 	UNITS "/dev-hugepages.mount",
+	UNITS "/dev-mqueue.mount",
+	UNITS "/systemd-tmpfiles-setup-dev.service",
 	"etc/systemd/system-generators/systemd-bless-boot-generator",
 	"etc/systemd/system-generators/systemd-cryptsetup-generator",
 	"etc/systemd/system-generators/systemd-gpt-auto-generator",
