@@ -21,7 +21,7 @@ hosts_begin() {
 	printf 'volumes: {data: {path: /srv/data}}\n' >>"$tiny/tiny-data/recipe.yaml"
 	for ((i = 1; i <= hosts_n; i++)); do host_begin "$i" & done
 	wait_all
-	wait_for 60 all_ready || { hosts_exec 1 journalctl -n 30 --no-pager; echo "the agents did not start"; exit 1; }
+	wait_for 180 all_ready || { hosts_exec 1 journalctl -n 30 --no-pager; echo "the agents did not start"; exit 1; }
 }
 
 hosts_exec() {
@@ -174,7 +174,7 @@ routes_avoid() {
 
 says_only() {
 	local i
-	for i in 1 2 3 4 5 6; do curl -fsS --max-time 5 "$url" | grep -q "^$1 web/" || return 1; done
+	for i in 1 2 3 4 5 6; do curl -fsS --max-time 15 "$url" | grep -q "^$1 web/" || return 1; done
 }
 
 members_alive() {
@@ -300,7 +300,7 @@ other_leads() {
 make_leader() {
 	local try leader
 	for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
-		within 60 all_vote || return 1
+		within 180 all_vote || return 1
 		leader=$(consul_leader)
 		if [ "$1" = other ]; then
 			[ "$leader" = "$2" ] || return 0
@@ -308,7 +308,7 @@ make_leader() {
 			[ "$leader" != "$1" ] || return 0
 		fi
 		hosts_exec "$leader" systemctl restart consul
-		wait_for 20 other_leads "$leader"
+		wait_for 60 other_leads "$leader"
 	done
 	echo "h$(consul_leader) leads Consul after $try restarts"
 	return 1
