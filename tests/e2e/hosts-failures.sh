@@ -88,9 +88,18 @@ two_operators() {
 }
 checked "two operators on two hosts at once: one of them is told, the other one's wish comes true" two_operators
 
+revision_above() {
+	[ "$(hosts_json | jq -r '.services[0].status.revision')" -gt "$1" ]
+}
 killed_command() {
+	local revision
+	revision=$(hosts_json | jq -r '.services[0].status.revision')
 	document fourth
-	hosts_exec 2 timeout -s KILL 0.7 tepuy up /root/service.yaml --recipes /root/recipes --yes >/dev/null 2>&1
+	# shellcheck disable=SC2016 # for the host
+	hosts_exec 2 sh -c 'tepuy up /root/service.yaml --recipes /root/recipes --yes & echo $! >/run/up.pid; wait' >/dev/null 2>&1 &
+	wait_for 180 revision_above "$revision" || return 1
+	# shellcheck disable=SC2016
+	hosts_exec 2 sh -c 'kill -KILL "$(cat /run/up.pid)"' || return 1
 	within 180 hosts_phase 1 "done" || return 1
 	wait_for 180 says_only fourth || { echo "it says $(curl -fsS "$url")"; return 1; }
 	hosts_up 2
