@@ -45,8 +45,8 @@ struct agent {
 	bool peer_trouble_told;
 	struct wishes *wishes; /* of other hosts for images; NULL: this one takes none on */
 	sd_event_source *peer_timer;
-	struct strv strays; /* as the last look at the runtime found them */
-	int64_t started_ms; /* monotonic */
+	struct strv strays;                                /* as the last look at the runtime found them */
+	int64_t started_ms;                                /* monotonic */
 	bool guests_changed, guests_looking, guests_known; /* guests-keep.h */
 	sd_event_source *guests_timer;
 	sd_event_source *retry_timer, *look_timer, *catalog_timer, *rest_timer;
