@@ -39,9 +39,12 @@ enabled() {
 	done | tr '\n' ' '
 }
 
-# starts UNIT: whether any link in the image has it started at boot.
+# starts UNIT: whether any link in the image has it started at boot, and it is not masked.
 starts() {
-	find "$root"/etc/systemd/system "$root"/usr/lib/systemd/system -path '*.wants/*' -name "$1" | grep .
+	local link
+	find "$root"/etc/systemd/system "$root"/usr/lib/systemd/system -path '*.wants/*' -name "$1" | while read -r link; do
+		[ "$(readlink "$root/etc/systemd/system/${link##*/}")" = /dev/null ] || echo "$link"
+	done | grep .
 }
 
 mkdir -p "$TMP/recipe"
