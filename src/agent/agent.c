@@ -14,6 +14,7 @@
 
 #include "agent/agent-run.h"
 #include "agent/api.h"
+#include "agent/attempt.h"
 #include "agent/firewall-keep.h"
 #include "agent/guests-keep.h"
 #include "agent/guests.h"
@@ -43,6 +44,8 @@
 #define MOST_LABEL 63
 /* So long jobs have to end when the agent does: the build of an image takes minutes. */
 #define JOBS_END_SECONDS 5
+/* Until the next try to begin. */
+#define AGAIN_USEC (1000 * 1000ULL)
 
 /* Everything that lives as long as the program. */
 struct program {
@@ -54,8 +57,11 @@ struct program {
 	struct token *token;
 	json_t *labels;
 	struct api *api;
-	char *host, *address, *run_dir, *state_dir;
+	struct identity identity;
+	char *run_dir, *state_dir;
 	int lock_fd; /* on the state directory: one agent at a time */
+	const struct agent_options *options;
+	sd_event_source *again; /* the next try to begin */
 };
 
 /* A predecessor that was killed may have left a program that still holds its lock for a moment. */
@@ -81,100 +87,6 @@ static int lock_state(struct program *program, struct err *err)
 	return 0;
 }
 
-/* Before the loop runs, while Consul may be refusing the token that is there. */
-static void renew_token(struct program *program, const struct agent_options *options)
-{
-	const char *present = consul_token(program->agent.env.consul);
-	char *token = NULL;
-
-	if (!options->consul_token_file || token_read(options->consul_token_file, &token, NULL) < 0)
-		return;
-	if (*token && (!present || strcmp(present, token) != 0))
-		consul_set_token(program->agent.env.consul, token);
-	explicit_bzero(token, strlen(token));
-	free(token);
-}
-
-/* Name and address are kept, so that an agent can start while Consul is away. */
-static char *kept_path(const struct program *program)
-{
-	return fs_join(program->state_dir, "host.json");
-}
-
-static void keep_identity(const struct program *program)
-{
-	_cleanup_json_ json_t *json = json_pack("{ss ss}", "host", program->host, "address", program->address);
-	_cleanup_(freep) char *text = json_canonical(json), *path = kept_path(program);
-	_cleanup_err_ struct err err = ERR_INIT;
-
-	if (fs_write(path, text, strlen(text), 0644, &err) < 0)
-		log_warning("%s", err_text(&err));
-}
-
-/* False too when it is not that of `name` (NULL: any): Consul may have been given another name since. */
-static bool kept_identity(struct program *program, const char *name)
-{
-	_cleanup_(freep) char *path = kept_path(program);
-	_cleanup_buf_ struct buf text = { 0 };
-	_cleanup_json_ json_t *json = NULL;
-	const char *host, *address;
-
-	if (fs_read(path, 4096, &text, NULL) < 0)
-		return false;
-	json = json_loads(buf_text(&text), 0, NULL);
-	host = json_string_value(json_object_get(json, "host"));
-	address = json_string_value(json_object_get(json, "address"));
-	if (!host || !address || (name && *name && strcmp(name, host) != 0))
-		return false;
-	if (!program->host)
-		program->host = xstrdup(host);
-	if (!program->address)
-		program->address = xstrdup(address);
-	return true;
-}
-
-/* Consul's catalog says which hosts are alive: one that it knows under another name would never get a node. */
-static int check_name(const struct program *program, const char *name, struct err *err)
-{
-	if (!name || !*name || !strcmp(name, program->host))
-		return 0;
-	return err_set(err, EINVAL,
-		       _("The agent was given the name %s, but this host's Consul agent is called %s; both must be the "
-			 "same: leave --name out, or set node_name in Consul's configuration"),
-		       name, program->host);
-}
-
-/* Asks Consul who we are. Without Consul: as last time; the first time there is nothing to do but to wait for it. */
-static int identify(struct program *program, const struct agent_options *options, struct err *err)
-{
-	struct timespec second = { .tv_sec = 1 };
-	bool told = false;
-
-	program->address = xstrdup(options->address && *options->address ? options->address : NULL);
-	while (!program->host || !program->address) {
-		_cleanup_consul_self_ struct consul_self self = { 0 };
-		_cleanup_err_ struct err why = ERR_INIT;
-
-		if (consul_agent_self(program->agent.env.consul, &self, &why) == 0) {
-			if (!program->host)
-				program->host = xstrdup(self.node);
-			if (!program->address)
-				program->address = xstrdup(self.address);
-		} else if (!kept_identity(program, options->name)) {
-			if (!told)
-				log_warning("Waiting for Consul, which says this host's name and address: %s",
-					    err_text(&why));
-			told = true;
-			nanosleep(&second, NULL);
-			renew_token(program, options);
-		}
-	}
-	if (check_name(program, options->name, err) < 0)
-		return -EINVAL;
-	keep_identity(program);
-	return 0;
-}
-
 /* "disk=ssd": names as of services and hosts, values of up to 63 printable characters. */
 static int read_labels(struct program *program, const struct strv *labels, struct err *err)
 {
@@ -193,30 +105,14 @@ static int read_labels(struct program *program, const struct strv *labels, struc
 	return 0;
 }
 
-/* Docker may be starting, or be restarted just now. What is no matter of time is said at once. */
-static int open_runtime(struct program *program, const struct agent_options *options, struct err *err)
+static const char *socket_path(const struct agent_options *options)
 {
-	struct timespec second = { .tv_sec = 1 };
-	bool told = false;
-
-	for (;;) {
-		_cleanup_err_ struct err why = ERR_INIT;
-		int r = runtime_open(options->runtime, options->runtime_endpoint, &program->agent.env.runtime, &why);
-
-		if (r == 0)
-			return 0;
-		if (r == -EINVAL)
-			return err_set(err, EINVAL, "%s", err_text(&why));
-		if (!told)
-			log_warning("Waiting for a runtime, without which no node can run: %s", err_text(&why));
-		told = true;
-		nanosleep(&second, NULL);
-	}
+	return options->socket ? options->socket : "/run/tepuy/agent.sock";
 }
 
 static int prepare(struct program *program, const struct agent_options *options, struct err *err)
 {
-	const char *socket = options->socket ? options->socket : "/run/tepuy/agent.sock";
+	const char *socket = socket_path(options);
 	struct node_env *env = &program->agent.env;
 	_cleanup_(freep) char *store = NULL, *token = NULL;
 	int r;
@@ -237,8 +133,6 @@ static int prepare(struct program *program, const struct agent_options *options,
 		r = token_read(options->consul_token_file, &token, err);
 	if (r == 0)
 		r = image_store_open(store, &env->store, err);
-	if (r == 0)
-		r = open_runtime(program, options, err);
 	if (r < 0)
 		return r;
 	env->consul = consul_new(options->consul, token, NULL);
@@ -246,19 +140,8 @@ static int prepare(struct program *program, const struct agent_options *options,
 		explicit_bzero(token, strlen(token));
 	env->times = check_times_new();
 	program->agent.reschedule_ms = options->reschedule_ms ? options->reschedule_ms : PLAN_RESCHEDULE_MS;
-	r = identify(program, options, err);
-	if (r < 0)
-		return r;
-	env->host = program->host;
-	env->address = program->address;
 	env->run_dir = program->run_dir;
 	env->state_dir = program->state_dir;
-	env->guests = guests_new(env);
-	guests_changed(&program->agent);
-	program->agent.started_ms = clock_monotonic_ms();
-	if (options->tls_dir)
-		env->peers =
-		    peers_new(env->consul, env->store, env->host, env->runtime->ops->machines, options->tls_dir);
 	return 0;
 }
 
@@ -373,7 +256,8 @@ static void on_gate(void *data, bool open)
 		log_error("The agent cannot work: %s", err_text(&err));
 }
 
-static int start(struct program *program, const struct agent_options *options, struct err *err)
+/* What needs neither a runtime nor to know who this host is. */
+static int start(struct program *program, struct err *err)
 {
 	struct agent *agent = &program->agent;
 	int r = sd_event_default(&agent->event);
@@ -391,14 +275,30 @@ static int start(struct program *program, const struct agent_options *options, s
 		return r;
 	agent->kv = kv_level_new(agent->loop, agent->env.consul);
 	kv_level_hold(agent->kv, true); /* until the gate is open */
+	return token_new(agent, program->options->consul_token_file, &program->token, err);
+}
+
+/* All is there that the agent needs. */
+static int begin(struct program *program, struct err *err)
+{
+	const struct agent_options *options = program->options;
+	struct agent *agent = &program->agent;
+	int r;
+
+	agent->env.host = program->identity.host;
+	agent->env.address = program->identity.address;
+	agent->env.guests = guests_new(&agent->env);
+	guests_changed(agent);
+	agent->started_ms = clock_monotonic_ms();
+	if (options->tls_dir)
+		agent->env.peers = peers_new(agent->env.consul, agent->env.store, agent->env.host,
+					     agent->env.runtime->ops->machines, options->tls_dir);
 	program->leader = leader_new(agent);
 	if (agent->env.peers && !agent->env.runtime->ops->machines)
 		agent->wishes = wishes_new(agent);
 	agent->links = links_new(agent->loop, agent->env.consul, agent->env.host, agent_on_link, agent);
 	describe_host(program, options);
-	r = token_new(agent, options->consul_token_file, &program->token, err);
-	if (r == 0)
-		r = firewall_new(agent, &agent->firewall, err);
+	r = firewall_new(agent, &agent->firewall, err);
 	if (r == 0)
 		r = schema_gate_new(agent, on_gate, program, &program->gate, err);
 	if (r == 0)
@@ -407,12 +307,118 @@ static int start(struct program *program, const struct agent_options *options, s
 	if (r == 0)
 		r = runtime_watch_new(agent->event, agent->env.runtime, agent_on_runtime_event, agent,
 				      &program->runtime_watch, err);
-	if (r == 0)
-		r = api_start(&agent->env, options->socket ? options->socket : "/run/tepuy/agent.sock", &agent->leading,
+	agent->env.waits = NODE_WAITS_FOR_NOTHING; /* from here on the API's threads use all of `env` */
+	if (r == 0 && !program->api)
+		r = api_start(&agent->env, socket_path(options), &agent->leading, &program->api, err);
+	if (r < 0)
+		return r;
+	agent_listen_for_peers(agent, options->tls_dir, peer_port(options));
+	log_info("The agent of %s (%s) is ready.", agent->env.host, agent->env.address);
+	sd_notifyf(0, "READY=1\nSTATUS=At work as %s (%s).", agent->env.host, agent->env.address);
+	agent_rest_soon(agent);
+	return 0;
+}
+
+/* --- until it can begin --- */
+
+static struct attempt *attempt_new(struct program *program)
+{
+	struct attempt *attempt = xcalloc(1, sizeof(*attempt));
+
+	*attempt = (struct attempt){ .program = program,
+				     .options = program->options,
+				     .consul = program->agent.env.consul,
+				     .state_dir = program->state_dir,
+				     .runtime = program->agent.env.runtime,
+				     .err = ERR_INIT };
+	return attempt;
+}
+
+static void attempt_work(void *data)
+{
+	attempt_run(data);
+}
+
+static void attempted(void *data, bool dropped);
+
+static int on_again(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct program *program = data;
+
+	(void)source, (void)usec;
+	program->again = sd_event_source_disable_unref(program->again);
+	pool_submit(program->agent.pool, attempt_work, attempted, attempt_new(program));
+	return 0;
+}
+
+static void say_waiting(struct program *program, enum node_wait waits, const struct err *why)
+{
+	const char *what = waits == NODE_WAITS_FOR_RUNTIME
+			       ? "Waiting for a runtime, without which no node can run"
+			       : "Waiting for Consul, which says this host's name and address";
+
+	if (program->api && program->agent.env.waits == (int)waits)
+		return;
+	program->agent.env.waits = waits;
+	log_warning("%s: %s", what, err_text(why));
+	sd_notifyf(0, "STATUS=%s.", what);
+}
+
+/*
+ * Who starts the agent need not wait for Consul with it: it is ready to be asked, and says what it waits for. systemd
+ * would end a start that lasts, and apt, which restarts an agent when it upgrades it, would wait as long.
+ */
+static int wait_for_it(struct program *program, const struct attempt *attempt, struct err *err)
+{
+	int r;
+
+	say_waiting(program, attempt->waits, &attempt->err);
+	if (!program->api) {
+		r = api_start(&program->agent.env, socket_path(program->options), &program->agent.leading,
 			      &program->api, err);
-	if (r == 0)
-		agent_listen_for_peers(agent, options->tls_dir, peer_port(options));
-	return r;
+		if (r < 0)
+			return r;
+		sd_notify(0, "READY=1");
+	}
+	r = sd_event_add_time_relative(program->agent.event, &program->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again,
+				       program);
+	return r < 0 ? err_errno(err, -r, _("Cannot start the event loop")) : 0;
+}
+
+static int take_up(struct program *program, struct attempt *attempt, struct err *err)
+{
+	program->agent.env.runtime = TAKE_PTR(attempt->runtime);
+	if (attempt->r == -EINVAL)
+		return err_set(err, EINVAL, "%s", err_text(&attempt->err));
+	if (attempt->r < 0)
+		return wait_for_it(program, attempt, err);
+	program->identity = attempt->identity;
+	attempt->identity = (struct identity){ 0 };
+	return begin(program, err);
+}
+
+static void say_failure(const struct err *err)
+{
+	log_error("The agent cannot start: %s", err_text(err));
+}
+
+static void attempt_free(struct attempt *attempt)
+{
+	attempt_release(attempt);
+	free(attempt);
+}
+
+static void attempted(void *data, bool dropped)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct attempt *attempt = data;
+	struct program *program = attempt->program;
+
+	if (!dropped && take_up(program, attempt, &err) < 0) {
+		say_failure(&err);
+		sd_event_exit(program->agent.event, 1);
+	}
+	attempt_free(attempt);
 }
 
 /* What a job was at is found and taken up again as after a kill -9; the programs that it runs end with us. */
@@ -454,6 +460,7 @@ static void release(struct program *program)
 	sd_event_source_disable_unref(agent->catalog_timer);
 	sd_event_source_disable_unref(agent->rest_timer);
 	sd_event_source_disable_unref(agent->guests_timer);
+	sd_event_source_disable_unref(program->again);
 	sd_event_unref(agent->event);
 	agent_free_peers(agent);
 	guests_free(agent->env.guests);
@@ -461,8 +468,7 @@ static void release(struct program *program)
 	runtime_free(agent->env.runtime);
 	image_store_free(agent->env.store);
 	check_times_free(agent->env.times);
-	free(program->host);
-	free(program->address);
+	identity_release(&program->identity);
 	free(program->run_dir);
 	free(program->state_dir);
 	json_decref(program->labels);
@@ -471,7 +477,7 @@ static void release(struct program *program)
 
 int agent_main(const struct agent_options *options)
 {
-	_cleanup_(release) struct program program = { .lock_fd = -1 };
+	_cleanup_(release) struct program program = { .lock_fd = -1, .options = options };
 	_cleanup_err_ struct err err = ERR_INIT;
 	int r;
 
@@ -480,16 +486,20 @@ int agent_main(const struct agent_options *options)
 	mallopt(M_ARENA_MAX, 2); /* many short-lived threads, little memory */
 	r = prepare(&program, options, &err);
 	if (r == 0)
-		r = start(&program, options, &err);
+		r = start(&program, &err);
+	if (r == 0) {
+		struct attempt *first = attempt_new(&program);
+
+		attempt_run(first);
+		r = take_up(&program, first, &err);
+		attempt_free(first);
+	}
 	if (r < 0) {
-		log_error("The agent cannot start: %s", err_text(&err));
+		say_failure(&err);
 		return 1;
 	}
-	log_info("The agent of %s (%s) is ready.", program.host, program.address);
-	sd_notify(0, "READY=1");
-	agent_rest_soon(&program.agent);
 	r = sd_event_loop(program.agent.event);
 	sd_notify(0, "STOPPING=1");
 	end_jobs(&program.agent);
-	return r < 0;
+	return r != 0;
 }

@@ -53,6 +53,7 @@ struct api_route {
 	    *pattern; /* such as /v1/service/X/plan with a star for X: one '*', which matches any non-empty text */
 	api_handler handler;
 	bool writes;      /* keys in Consul: refused while their layout is not one that we know */
+	bool always;      /* answered also by an agent that waits for what it cannot begin without */
 	bool json;        /* the body must be a JSON object; none is {} */
 	size_t most_body; /* 0: 1 MiB */
 };

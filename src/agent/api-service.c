@@ -23,18 +23,21 @@ static int need_name(const char *name, struct err *err)
 
 static int get_version(struct api_call *call, struct err *err)
 {
-	struct runtime *rt = call->env->runtime;
+	const struct node_env *env = call->env;
+	const bool begun = !env->waits; /* before, the rest of `env` is not there */
+	struct runtime *rt = begun ? env->runtime : NULL;
 	_cleanup_(freep) char *version = NULL;
 	_cleanup_consul_self_ struct consul_self self = { 0 };
 
 	(void)err;
-	rt->ops->probe(rt, &version, NULL);
-	consul_agent_self(call->env->consul, &self, NULL); /* away: its version is empty */
+	if (rt)
+		rt->ops->probe(rt, &version, NULL);
+	consul_agent_self(env->consul, &self, NULL); /* away: its version is empty */
 	call->answer =
-	    json_pack("{ss si ss ss ss* s{ss ss} s{ss sb}}", "version", TEPUY_VERSION, "api", protocol_api, "host",
-		      call->env->host, "address", call->env->address, "trouble", api_trouble(call->env), "runtime",
-		      "name", rt->ops->name, "version", version ? version : "", "consul", "version",
-		      self.version ? self.version : "", "leader", (int)*call->leading);
+	    json_pack("{ss si ss* ss* ss* s{ss ss} s{ss sb}}", "version", TEPUY_VERSION, "api", protocol_api, "host",
+		      begun ? env->host : NULL, "address", begun ? env->address : NULL, "trouble", api_trouble(env),
+		      "runtime", "name", rt ? rt->ops->name : "", "version", version ? version : "", "consul",
+		      "version", self.version ? self.version : "", "leader", (int)*call->leading);
 	return 0;
 }
 
@@ -266,7 +269,7 @@ static int get_build(struct api_call *call, struct err *err)
 }
 
 const struct api_route api_service_routes[] = {
-	{ "GET", "/v1/version", get_version },
+	{ "GET", "/v1/version", get_version, .always = true },
 	{ "GET", "/v1/services", get_services },
 	{ "GET", "/v1/service/*", get_service },
 	{ "PUT", "/v1/service/*", put_service, .writes = true, .json = true, .most_body = 4u << 20 },

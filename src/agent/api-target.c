@@ -86,6 +86,12 @@ const char *api_trouble(const struct node_env *env)
 	if (env->token_refused)
 		return _("Consul refuses this host's token: what runs here is not touched until a valid one is in the "
 			 "token file");
+	if (env->waits == NODE_WAITS_FOR_RUNTIME)
+		return _("This host's agent has not begun its work: it waits for a runtime that answers, without which "
+			 "no node can run; 'tepuy doctor' says what is wrong with it");
+	if (env->waits)
+		return _("This host's agent has not begun its work: it waits for Consul, which says this host's name; "
+			 "see whether Consul runs here: systemctl status consul");
 	if (env->other_schema && env->old_schema)
 		return _(
 		    "The keys in Consul have a layout older than this agent's: what runs here is not touched until "

@@ -225,6 +225,7 @@ static int check_protocol(const struct request *request, struct err *err)
 	_cleanup_(freep) char *number = line ? xstrndup(line, strcspn(line, " ")) : NULL;
 	const char *version = line && strchr(line, ' ') ? strchr(line, ' ') + 1 : "?";
 	const struct node_env *env = request->call.env;
+	const char *host = env->waits ? _("this host") : env->host;
 	uint64_t theirs = 0;
 
 	if (!line)
@@ -240,11 +241,12 @@ static int check_protocol(const struct request *request, struct err *err)
 		    "tepuy on %s, as with 'tepuy host upgrade'")
 		: _("This tepuy is %s (protocol %llu), the agent of %s is the newer %s (protocol %d): upgrade "
 		    "tepuy where you work, not on %s"),
-	    version, (unsigned long long)theirs, env->host, protocol_program, protocol_api, env->host);
+	    version, (unsigned long long)theirs, host, protocol_program, protocol_api, host);
 }
 
 static int handle(struct request *request, struct err *err)
 {
+	const char *trouble = api_trouble(request->call.env);
 	int r = check_protocol(request, err);
 
 	if (r < 0)
@@ -252,6 +254,8 @@ static int handle(struct request *request, struct err *err)
 	if (!request->route)
 		return err_set(err, ENOENT, _("The agent's API has no path %s; docs/api.md lists those that it has"),
 			       request->call.path);
+	if (request->call.env->waits && trouble && !request->route->always)
+		return err_set(err, EAGAIN, "%s", trouble);
 	if (request->route->writes && request->call.env->other_schema)
 		return err_set(
 		    err, EPROTONOSUPPORT,

@@ -13,6 +13,9 @@
 struct guests;
 struct peers;
 
+/* What an agent that was just started cannot begin without. */
+enum node_wait { NODE_WAITS_FOR_NOTHING, NODE_WAITS_FOR_RUNTIME, NODE_WAITS_FOR_CONSUL };
+
 struct node_env {
 	struct consul *consul;
 	struct runtime *runtime;
@@ -24,6 +27,7 @@ struct node_env {
 	const char *run_dir;        /* /run/tepuy: where secrets lie, on a tmpfs */
 	const char *host;           /* this host's name in Consul */
 	const char *address;        /* its address for the other hosts */
+	_Atomic int waits;          /* enum node_wait; but for 0, runtime, peers, host and address are not there yet */
 	_Atomic bool token_refused; /* Consul does not accept this host's token */
 	_Atomic bool old_schema;    /* that layout is one of before this program's */
 	_Atomic bool other_schema;  /* Consul's keys have a layout that this program does not know: none is written */

@@ -16,7 +16,8 @@ static void show_agent(struct cli *cli, const json_t *agent)
 	    json_text(consul, "version"), json_flag(consul, "leader") ? _(", leader") : "");
 
 	text_printable(text, true);
-	fputs(text, cli->out);
+	if (*json_text(agent, "host")) /* else it has not begun its work, and says why */
+		fputs(text, cli->out);
 	if (*json_text(agent, "trouble"))
 		cli_note(cli, "%s", json_text(agent, "trouble"));
 }

@@ -300,6 +300,8 @@ void doctor_agent(const struct doctor_view *view, struct doctor_report *report)
 		doctor_add(report, "agent", DOCTOR_WARNING,
 			   xasprintf(_("The agent is of version %s, this tepuy of %s"), version, view->version),
 			   xstrdup(_("Bring them together: tepuy host upgrade")));
+	else if (*member(agent, "trouble"))
+		doctor_say(report, "agent", DOCTOR_FAILED, member(agent, "trouble"), NULL);
 	else if (!json_is_object(json_object_get(agent, "consul")) ||
 		 !*member(json_object_get(agent, "consul"), "version"))
 		doctor_add(report, "agent", DOCTOR_WARNING,

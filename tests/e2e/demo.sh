@@ -36,7 +36,7 @@ start_host() {
 		--tmpfs /run:exec,mode=755 --tmpfs /run/lock:mode=1777 --tmpfs /tmp:exec,mode=1777 \
 		-v "$name-docker:/var/lib/docker" -v "$name-tepuy:/var/lib/tepuy" \
 		-e LAB_DNS="$dns" --stop-signal SIGRTMIN+3 tepuy-lab:bare) || return
-	wait_for 60 booted
+	wait_for 180 booted
 }
 
 # What a clone has, without what was built here.

@@ -83,11 +83,19 @@ check "what only root can see is not known" found h1 kernel unknown
 check "the rest is" found h1 os ok
 on 1 mv /root/admin /etc/sudoers.d/admin
 
+listens() {
+	on 2 sh -c 'ss -Hltn "sport = :8300" | grep -q .'
+}
+listens_not() {
+	! listens
+}
 docker exec -d "$(lab_container "$lab" 2)" socat TCP-LISTEN:8300,reuseaddr,fork SYSTEM:true
+wait_for 60 listens
 doctor --hosts h2
 check "a port that another holds" found h2 ports failed "8300 by socat"
 # shellcheck disable=SC2016 # for the host
 on 2 sh -c 'kill $(ss -Hltnp "sport = :8300" | sed -n "s/.*pid=\([0-9]*\).*/\1/p")'
+wait_for 60 listens_not
 
 # A host without a cluster, set up by hand.
 docker cp -q "$TEPUY" "$(lab_container "$lab" 2):/usr/bin/tepuy"
@@ -98,8 +106,8 @@ END
 sed 's|^ExecStart=.*|ExecStart=/usr/bin/tepuy agent|' "$root/packaging/tepuy-agent.service" |
 	docker exec -i "$(lab_container "$lab" 2)" sh -c 'cat >/etc/systemd/system/tepuy-agent.service'
 on 2 systemctl start docker consul tepuy-agent
-wait_for 30 on 2 tepuy version
-wait_for 30 on 2 consul kv get tepuy/schema
+wait_for 120 on 2 sh -c "tepuy version --json | grep -q consul"
+wait_for 120 on 2 consul kv get tepuy/schema
 doctor --hosts h2
 check "host: Docker answers" found h2 runtime ok
 check "host: nodes would not outlive it" found h2 live-restore warning

@@ -54,7 +54,7 @@ cp "$OPERATOR/hosts.yaml" "$TMP/right.yaml"
 sed -i "s|\(h2: .*fingerprint: \).*|\1\"$(lab_fingerprint "$lab" 3)\"}|" "$OPERATOR/hosts.yaml"
 lab_root "$lab" 3 mount -t tmpfs -o size=20m tmpfs /var/cache/apt/archives
 lock_apt 4
-check "the lock is held" wait_for 10 lock_is_held 4
+check "the lock is held" wait_for 60 lock_is_held 4
 apply first --lock-wait 3s
 equal "some are done, some failed" 3 "$status"
 equal "the host that can be prepared is" changed "$(status_of first h1)"
@@ -68,7 +68,7 @@ lab_root "$lab" 3 umount /var/cache/apt/archives
 lab_root "$lab" 2 sh -c 'echo "admin ALL=(ALL) ALL" >/etc/sudoers.d/admin; echo admin:right | chpasswd'
 (tepuy host apply --package "$(deb package)" --lock-wait 60s >"$TMP/second.out" 2>"$TMP/second.err"; echo $? >"$TMP/second.status") &
 second=$!
-check "a host waits for apt's lock" wait_for 60 grep -q "h4: waiting for apt's lock, held by process" "$TMP/second.out"
+check "a host waits for apt's lock" wait_for 240 grep -q "h4: waiting for apt's lock, held by process" "$TMP/second.out"
 lab_hang "$lab" 4
 wait "$second"
 lab_unhang "$lab" 4
@@ -88,16 +88,16 @@ lab_root "$lab" 4 pkill -x perl
 apply fourth
 equal "once all is mended, all are done" 0 "$status"
 check "and then there is nothing to do" again_unchanged 4
-equal "all are in the cluster" 'h1 h2 h3 h4' "$(hosts_in_state alive)"
+check "all are in the cluster" wait_for 120 alive_are 'h1 h2 h3 h4'
 
 # Three servers, of which one dies and is replaced.
 lab_inventory "$lab" 3 >"$OPERATOR/hosts.yaml"
 check "the cluster grows to three servers" tepuy host apply --package "$(deb package)"
-equal "Consul has three" 3 "$(servers_alive 1)"
+check "Consul has three" wait_for 120 servers_are 1 3
 lab_kill "$lab" 3
 sed -i 's/servers: \[.*\]/servers: [h1, h2, h4]/; /^  h3:/d' "$OPERATOR/hosts.yaml"
 check "another host takes the dead server's place" tepuy host apply --package "$(deb package)"
-check "the dead one is removed" wait_for 60 tepuy host remove h3 --force
-equal "Consul has three servers again" 3 "$(servers_alive 1)"
-equal "the dead one is known no more" 'h1 h2 h4' "$(hosts_in_state alive)"
+check "the dead one is removed" wait_for 180 tepuy host remove h3 --force
+check "Consul has three servers again" wait_for 120 servers_are 1 3
+check "the dead one is known no more" wait_for 120 alive_are 'h1 h2 h4'
 finish

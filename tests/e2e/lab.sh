@@ -15,11 +15,11 @@ at_exit lab_down "$lab"
 at_exit lab_down "$other"
 
 reaches() { # I J
-	lab_root "$lab" "$1" ping -q -c 1 -W 1 "$(lab_address "$lab" "$2")"
+	lab_root "$lab" "$1" ping -q -c 3 -W 3 "$(lab_address "$lab" "$2")"
 }
 
 reached_from_here() {
-	timeout 2 bash -c "exec 3<>/dev/tcp/$(lab_address "$lab" "$1")/22"
+	timeout 10 bash -c "exec 3<>/dev/tcp/$(lab_address "$lab" "$1")/22"
 }
 
 # From the host's own apt sources.
@@ -28,7 +28,7 @@ reaches_mirror() {
 	lab_root "$lab" "$1" bash -c '
 		uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
 			sed -n "s|^deb \(http[^ ]*\) bookworm .*|\1|p" | head -n 1)
-		curl -fsS --max-time 5 -o /dev/null "${uri%/}/dists/bookworm/Release"'
+		curl -fsS --connect-timeout 10 --max-time 60 -o /dev/null "${uri%/}/dists/bookworm/Release"'
 }
 
 left() {

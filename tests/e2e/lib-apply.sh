@@ -55,6 +55,15 @@ servers_alive() {
 		awk '$3 == "alive" && $4 == "server"' | wc -l
 }
 
+# Consul's word on a member may be late, or wrong for a moment on a busy machine: to be waited for.
+servers_are() { # I N
+	[ "$(servers_alive "$1")" = "$2" ]
+}
+
+alive_are() { # NAMES
+	[ "$(hosts_in_state alive)" = "$1" ]
+}
+
 version_on() { # I
 	# shellcheck disable=SC2016 # dpkg's own variable
 	lab_root "$operator_lab" "$1" dpkg-query -W -f '${Version}\n' tepuy

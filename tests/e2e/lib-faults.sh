@@ -140,7 +140,7 @@ all_pass() {
 }
 
 fetch() {
-	curl -fsS --max-time 15 "http://127.0.0.1:$WEB_PORT/"
+	curl -fsS --max-time 30 "http://127.0.0.1:$WEB_PORT/"
 }
 
 # serves TEXT: both web nodes answer with it, and nobody else answers.

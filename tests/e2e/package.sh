@@ -136,27 +136,70 @@ check "dpkg finds all files as they were" inside dpkg --verify tepuy
 check "apt purges it from a machine that was never made a host" apt purge -y tepuy
 lab_down "$lab"
 
-# Where the agent can run: it wants a runtime; who it is it is told here, else it would ask Consul.
+# Where the agent can run: it wants a runtime; who it is it asks Consul, which has to know it by this name.
 start_agent() {
 	inside sh -c 'echo "TEPUY_AGENT_OPTIONS=--name=h1 --address=$1" >/etc/default/tepuy-agent' sh "$(lab_address "$lab" 1)"
-	inside systemctl start docker && inside systemctl start --no-block tepuy-agent &&
-		wait_for 60 inside sh -c 'journalctl -u tepuy-agent | grep -q "Waiting for Consul"' &&
-		[ "$(main_pid)" -gt 0 ]
+	inside systemctl start docker && inside systemctl start tepuy-agent
+}
+
+agent_state() {
+	inside systemctl show -P ActiveState -P StatusText tepuy-agent | paste -sd ' '
+}
+
+answers_why() {
+	! inside tepuy status >"$TMP/status.out" 2>&1 && grep -q 'waits for Consul' "$TMP/status.out" || { cat "$TMP/status.out"; return 1; }
+	inside tepuy version | grep -q 'waits for Consul' || { inside tepuy version; return 1; }
+	[ "$(inside curl -sS -o /dev/null -w '%{http_code}' --unix-socket /run/tepuy/agent.sock http://x/v1/services)" = 503 ]
+}
+
+doctor_says() {
+	inside tepuy doctor --json >"$TMP/doctor.json"
+	jq -e '.hosts[0].findings[] | select(.check == "agent") | .level == "failed" and (.text | contains("waits for Consul"))' "$TMP/doctor.json"
+}
+
+start_consul_there() {
+	docker exec -i "$(lab_container "$lab" "$on")" sh -c 'cat >/etc/consul.d/test.json' <<-END
+		{"node_name": "h1", "server": true, "bootstrap_expect": 1, "data_dir": "/var/lib/consul",
+		 "bind_addr": "$(lab_address "$lab" 1)", "client_addr": "127.0.0.1", "performance": {"raft_multiplier": 1}, "disable_update_check": true}
+	END
+	inside systemctl start consul
+}
+
+at_work() {
+	[ "$(inside tepuy version --json | jq -r .agent.host)" = h1 ] && inside tepuy status
+}
+
+# Restarted without Consul, it is what Consul said the last time.
+starts_as_before() {
+	inside systemctl stop consul && inside systemctl restart tepuy-agent &&
+		[ "$(agent_state)" = "active At work as h1 ($(lab_address "$lab" 1))." ] || { agent_state; return 1; }
 }
 
 check "a machine with Docker starts" lab_up "$lab" auto 1 ready
 check "it gets the packages" give_both
 check "apt installs it" apt install -y /root/first.deb
-check "the agent runs, and waits for Consul, which there is not yet" start_agent
+check "the agent is started, also before there is a Consul" start_agent
+equal "it runs, and says what it waits for" "active Waiting for Consul, which says this host's name and address." \
+	"$(agent_state)"
+check "its socket is there" inside test -S /run/tepuy/agent.sock
+check "who asks it is told why it does nothing" answers_why
+check "and so says doctor" doctor_says
 pid=$(main_pid)
 inside sh -c 'mkdir -p /var/lib/tepuy/volumes/portal/db/1/data /var/lib/tepuy/store /etc/tepuy/tls &&
 	echo data >/var/lib/tepuy/volumes/portal/db/1/data/rows && echo image >/var/lib/tepuy/store/0 &&
 	echo key >/etc/tepuy/tls/host-key.pem'
 check "apt upgrades it" apt install -y /root/later.deb
 equal "to the later version" 99.0 "$(installed_version)"
-check "the agent was restarted" wait_for 20 restarted
+check "the agent was restarted" restarted
+equal "it runs" active "$(inside systemctl is-active tepuy-agent)"
+pid=$(main_pid)
 equal "with the new program" /usr/bin/tepuy "$(agent_program)"
 check "configuration was left alone" has_files /etc/default/tepuy-agent /etc/tepuy/tls/host-key.pem
+
+check "Consul is started" start_consul_there
+check "now the agent begins by itself" wait_for 120 at_work
+equal "it is the same process" "$pid" "$(main_pid)"
+check "restarted while Consul is away, it knows who it is" starts_as_before
 
 check "apt removes it" apt remove -y tepuy
 equal "the agent has ended" '' "$(inside pgrep -x tepuy)"

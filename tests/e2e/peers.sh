@@ -53,7 +53,7 @@ start_docker() {
 		--exec-root "$TMP/docker-run-$1" --pidfile "$TMP/docker-$1.pid" --bridge "$bridge" --iptables=false \
 		--ip6tables=false --ip-forward=false --ip-masq=false --userland-proxy=false
 	docker_pid[$1]=$pid
-	wait_for 60 docker -H "unix://$TMP/docker-$1.sock" version
+	wait_for 180 docker -H "unix://$TMP/docker-$1.sock" version
 }
 
 # join_consul HOST: a client agent of the script's Consul.
@@ -71,7 +71,7 @@ join_consul() {
 		 "ports": {"http": ${http_port[$1]}, "serf_lan": $lan, "dns": -1, "grpc": -1}}
 	END
 	start_process "consul-$1" consul agent -config-file="$TMP/consul-$1.json"
-	wait_for 30 curl -fsS "http://127.0.0.1:${http_port[$1]}/v1/kv/e2e/ready"
+	wait_for 120 curl -fsS "http://127.0.0.1:${http_port[$1]}/v1/kv/e2e/ready"
 }
 
 # run_host HOST [MIRROR]: its agent. Only with MIRROR it has this machine's apt sources; else nothing answers there.
@@ -83,7 +83,7 @@ run_host() {
 		--consul "http://127.0.0.1:${http_port[$1]}" --address "${address[$1]}" --name "$1" --runtime-endpoint "$TMP/docker-$1.sock" --tls-dir "$TMP/tls/$1" \
 		--peer-port "${peer_port[$1]}" --log-level debug
 	agent_pid[$1]=$pid
-	wait_for 30 test -S "$TMP/run-$1/agent.sock"
+	wait_for 120 test -S "$TMP/run-$1/agent.sock"
 }
 
 # begin_host HOST [MIRROR]
@@ -181,7 +181,7 @@ slow_recipe() {
 	echo "build: [[sleep, \"$2\"]]" >>"$TMP/recipes/$1/recipe.yaml"
 }
 slow_recipe together 4
-slow_recipe orphan 12
+slow_recipe orphan 20
 rm -r "$TMP/recipes/plain"
 
 authority cluster
@@ -227,7 +227,7 @@ where a "https://${address[a]}:$away"
 begin_host c
 up three 'place: {host: c}' >"$TMP/three.out" 2>&1 &
 three=$!
-check "host c refuses the wrong bytes of host b" wait_for 60 grep -q 'b gave wrong bytes' "$TMP/agent-c.log"
+check "host c refuses the wrong bytes of host b" wait_for 180 grep -q 'b gave wrong bytes' "$TMP/agent-c.log"
 start_process relay python3 "$(dirname "$0")/cut-proxy.py" "$away" "${address[a]}:${peer_port[a]}"
 case_begin "and takes those of host a"
 if wait "$three" && node_runs three c && [ "$(image_ids c)" = "$(image_ids a)" ]; then
@@ -247,7 +247,7 @@ done)"
 ask() {
 	local dir=$1 path=$2
 	shift 2
-	curl -sS --max-time 10 -o "$TMP/answer" -w '%{http_code}\n' --cacert "$TMP/tls/cluster.pem" \
+	curl -sS --max-time 60 -o "$TMP/answer" -w '%{http_code}\n' --cacert "$TMP/tls/cluster.pem" \
 		--cert "$dir/host.pem" --key "$dir/host-key.pem" "$@" "https://${address[a]}:${peer_port[a]}$path"
 }
 
@@ -262,9 +262,9 @@ equal "nothing is listed" 404 "$(ask "$TMP/tls/b" /v1/layer)"
 equal "nor is anything else of the agent served" 404 "$(ask "$TMP/tls/b" /v1/services)"
 equal "nothing is taken" 405 "$(ask "$TMP/tls/b" "/v1/layer/$base" -X DELETE)"
 refuse "a client with a certificate of another authority" ask "$TMP/tls/other" "/v1/layer/$base" --head
-refuse "a client without one" curl -sS --max-time 10 --cacert "$TMP/tls/cluster.pem" \
+refuse "a client without one" curl -sS --max-time 60 --cacert "$TMP/tls/cluster.pem" \
 	"https://${address[a]}:${peer_port[a]}/v1/layer/$base"
-refuse "a client without TLS" curl -fsS --max-time 10 "http://${address[a]}:${peer_port[a]}/v1/layer/$base"
+refuse "a client without TLS" curl -fsS --max-time 60 "http://${address[a]}:${peer_port[a]}/v1/layer/$base"
 
 # --- a certificate that is renewed ---
 
@@ -315,15 +315,15 @@ taken_over() {
 	now=$(builder)
 	[ -n "$now" ] && [ "$now" != "$builder" ]
 }
-check "an image is being made" wait_for 60 being_made
+check "an image is being made" wait_for 180 being_made
 end_process "${agent_pid[$builder]}" KILL
 killed=$(now_ms)
-check "another host takes over when its maker is killed" wait_for 60 taken_over
+check "another host takes over when its maker is killed" wait_for 180 taken_over
 printf '      after %s ms\n' $(($(now_ms) - killed))
 if [ "$builder" = a ]; then run_host a mirror; else run_host "$builder"; fi
 wait "$last" # it may have talked to the one that was killed
 for host in a b c; do
-	check "and host $host runs it in the end" wait_for 90 node_runs last "$host"
+	check "and host $host runs it in the end" wait_for 180 node_runs last "$host"
 done
 
 finish

@@ -41,7 +41,7 @@ curl_with() { # I FILE WORD…
 	local i=$1 file=$2
 
 	shift 2
-	on "$i" sh -c 'umask 077; sed "s/^/X-Consul-Token: /" "$0" >/run/e2e-token && exec curl -sS --max-time 20 -H @/run/e2e-token "$@"' \
+	on "$i" sh -c 'umask 077; sed "s/^/X-Consul-Token: /" "$0" >/run/e2e-token && exec curl -sS --max-time 60 -H @/run/e2e-token "$@"' \
 		"$file" "$@"
 }
 
@@ -51,7 +51,7 @@ api() { # I METHOD PATH [BODY]
 }
 
 without_token() { # I PATH
-	on "$1" curl -sS --max-time 10 "http://127.0.0.1:8500$2"
+	on "$1" curl -sS --max-time 60 "http://127.0.0.1:8500$2"
 }
 
 alive_members() {
@@ -61,6 +61,12 @@ print(" ".join(sorted(m["Name"] for m in json.load(sys.stdin) if m["Status"] == 
 
 members_are() { # I NAMES
 	[ "$(alive_members "$1")" = "$2" ]
+}
+
+# members NAME I NAMES: a whole case. A busy machine's Consul may take a member for dead for a moment, until that refutes it.
+members() {
+	case_begin "$1"
+	if wait_for 120 members_are "$2" "$3"; then ok; else not_ok "wanted '$3', got '$(alive_members "$2")'"; fi
 }
 
 peers() {
@@ -105,7 +111,7 @@ case_begin "three servers with agents"
 start=$(now_ms)
 if operator apply 1,2,3 1,2,3 >"$TMP/first" 2>&1; then ok; else not_ok "$(tail -n 2 "$TMP/first")"; fi
 echo "      from configured nothing to agents in Consul: $((($(now_ms) - start + 500) / 1000)) s"
-equal "Consul's members" "h1 h2 h3" "$(alive_members 2)"
+members "Consul's members" 2 "h1 h2 h3"
 equal "its voters" "h1 h2 h3" "$(peers 3)"
 check "labels reach Consul as they were given" grep -q '"rack": *"north side"' <(api 1 GET '/v1/kv/tepuy/host/h2/info?raw')
 
@@ -115,10 +121,22 @@ if operator apply 1,2,3 1,2,3 >"$TMP/second" 2>&1 && only_unchanged "$TMP/second
 equal "and no Consul was restarted" "$before" "$(invocations 1 2 3)"
 
 # ---- strangers
+could_not_join() {
+	grep -qi 'join.*fail\|failed to join' "$TMP/stranger"
+}
 stranger() { # [KEY]: a Consul on h4 that wants to join h1; it says that it could not
-	on 4 sh -c 'rm -rf /tmp/stranger; exec timeout 4 consul agent -data-dir=/tmp/stranger -node=stranger -datacenter=lab \
-		-bind='"$(lab_address "$lab" 4)"' -retry-join='"$(lab_address "$lab" 1)"' ${1:+-encrypt="$1"}' _ "${1:-}" >"$TMP/stranger" 2>&1
-	grep -qi 'join.*fail\|failed to join' "$TMP/stranger" && members_are 1 "h1 h2 h3"
+	local joiner
+
+	on 4 sh -c 'rm -rf /tmp/stranger; echo $$ >/run/stranger; exec timeout 300 consul agent -data-dir=/tmp/stranger -node=stranger \
+		-datacenter=lab -bind='"$(lab_address "$lab" 4)"' -retry-join='"$(lab_address "$lab" 1)"' ${1:+-encrypt="$1"}' _ "${1:-}" \
+		>"$TMP/stranger" 2>&1 &
+	joiner=$!
+	lib_pids+=("$joiner")
+	wait_for 120 could_not_join || { cat "$TMP/stranger"; return 1; }
+	members_are 1 "h1 h2 h3" || { alive_members 1; return 1; }
+	on 4 sh -c 'kill "$(cat /run/stranger)"'
+	wait "$joiner"
+	true # what it ended with is its own
 }
 check "gossip refuses who has no key" stranger
 check "gossip refuses who has another key" stranger "$(head -c 32 /dev/urandom | base64)"
@@ -137,7 +155,10 @@ refuse "Consul's HTTP is not open to the outside" curl -sS --max-time 3 "http://
 
 api 1 PUT /v1/kv/tepuy/secret/x/y "a secret" >/dev/null
 denied() { # PATH: nothing, or no permission
-	case $(without_token 1 "$1") in '' | '[]' | '{}' | 'null' | *'ermission denied'* | *'denied by ACLs'*) ;; *) return 1 ;; esac
+	local answer
+
+	answer=$(without_token 1 "$1") || return 1
+	case $answer in '' | '[]' | '{}' | 'null' | *'ermission denied'* | *'denied by ACLs'*) ;; *) return 1 ;; esac
 }
 for path in '/v1/kv/?recurse' /v1/kv/tepuy/secret/x/y /v1/catalog/nodes /v1/catalog/services /v1/agent/members /v1/agent/self \
 	/v1/health/state/any /v1/acl/tokens /v1/operator/keyring /v1/session/list; do
@@ -158,7 +179,7 @@ equal "nor of access control" 403 "$(with_host_token 2 GET /v1/acl/tokens)"
 # ---- one more, killed again and again
 case_begin "a fourth host, each step killed seven times before it may end"
 if operator killed 1,2,3,4 1,2,3 >"$TMP/fourth" 2>&1; then ok; else not_ok "$(tail -n 2 "$TMP/fourth")"; fi
-equal "it is a member" "h1 h2 h3 h4" "$(alive_members 1)"
+members "it is a member" 1 "h1 h2 h3 h4"
 equal "and no voter" "h1 h2 h3" "$(peers 1)"
 case_begin "after that nothing changes"
 if operator apply 1,2,3,4 1,2,3 >"$TMP/fifth" 2>&1 && only_unchanged "$TMP/fifth"; then ok; else not_ok "$(grep -v ' unchanged$' "$TMP/fifth")"; fi
@@ -169,11 +190,14 @@ refuse "the authority is on servers only" on 4 sh -c 'ls /etc/tepuy/ca /etc/tepu
 # ---- a token revoked
 accessor=$(api 1 GET '/v1/kv/tepuy/cluster/token/h2?raw')
 on 2 cat /etc/tepuy/consul-token >"$TMP/old-token"
+# Only what is logged from here on counts.
+cursor=$(on 2 journalctl -u tepuy-agent --no-pager -n 0 --show-cursor | sed -n 's/^-- cursor: //p')
 api 1 DELETE "/v1/acl/token/$accessor" >/dev/null
 agent_complains() {
-	on 2 journalctl -u tepuy-agent --no-pager -o cat | grep -q "Consul refuses this host's token"
+	on 2 journalctl -u tepuy-agent --no-pager -o cat --after-cursor "$cursor" | grep "Consul refuses this host's token"
 }
-check "a revoked token: the agent's log says so" wait_for 40 agent_complains
+refuse "there is a place in the journal to go on from" [ -z "$cursor" ]
+check "a revoked token: the agent's log says so" wait_for 120 agent_complains
 case_begin "acl and agent mend it"
 if operator apply 1,2,3,4 1,2,3 >"$TMP/mended" 2>&1; then ok; else not_ok "$(tail -n 2 "$TMP/mended")"; fi
 refuse "with another token" cmp -s "$TMP/old-token" <(on 2 cat /etc/tepuy/consul-token)
@@ -187,9 +211,9 @@ serves_new() {
 	rpc tls "$TMP/tls/host.pem" "$TMP/tls/host-key.pem" | tail -n 1 >"$TMP/serves"
 	[ -s "$TMP/serves" ] && ! cmp -s "$TMP/served" "$TMP/serves"
 }
-check "Consul shows the new one" wait_for 10 serves_new
+check "Consul shows the new one" wait_for 60 serves_new
 equal "without a restart" "$before" "$(invocations 1 2 3)"
-equal "and all stay members" "h1 h2 h3 h4" "$(alive_members 3)"
+members "and all stay members" 3 "h1 h2 h3 h4"
 
 # ---- the gossip key
 old_key=$(on 1 cat /etc/tepuy/ca/gossip-key)
@@ -202,7 +226,7 @@ print(" ".join(sorted({k for ring in json.load(sys.stdin) for k in ring["Keys"]}
 equal "all members know the new one and no other" "$new_key" "$(api 2 GET /v1/operator/keyring | python3 -c "$keys")"
 refuse "it is another one" [ "$old_key" = "$new_key" ]
 on 4 systemctl restart consul
-check "a Consul that is restarted comes back with it" wait_for 30 members_are 1 "h1 h2 h3 h4"
+check "a Consul that is restarted comes back with it" wait_for 120 members_are 1 "h1 h2 h3 h4"
 equal "and no other was restarted" "$before" "$(invocations 1 2 3)"
 
 # ---- going
@@ -212,7 +236,7 @@ remove() { # FROM NAME
 case_begin "a host that is alive is not removed"
 if remove 1 h4 >"$TMP/remove" 2>&1 || ! grep -q EBUSY "$TMP/remove"; then not_ok "$(tail -n 1 "$TMP/remove")"; else ok; fi
 left() {
-	operator step 4 leave <<<'{}' && wait_for 20 members_are 1 "h1 h2 h3" && remove 1 h4
+	operator step 4 leave <<<'{}' && wait_for 120 members_are 1 "h1 h2 h3" && remove 1 h4
 }
 check "a host leaves" left
 equal "its token is revoked" "" "$(api 1 GET '/v1/kv/tepuy/cluster/token/h4?raw')"
@@ -220,15 +244,12 @@ refuse "nothing of the cluster's secrets is left on it" grep -rF "$new_key" <(on
 check "its key stays" on 4 test -s /etc/tepuy/tls/host-key.pem
 
 lab_kill "$lab" 3
-failed_3() {
-	api 1 GET /v1/agent/members | python3 -c 'import json, sys
-sys.exit(not any(m["Name"] == "h3" and m["Status"] == 4 for m in json.load(sys.stdin)))'
-}
-check "a server dies" wait_for 60 failed_3
+# Not that it is called failed: the leader's autopilot takes a failed server out within seconds, and then it has left.
+members "a server dies" 1 "h1 h2"
 case_begin "another machine takes its place"
 if operator apply 1,2,4 1,2,4 >"$TMP/replaced" 2>&1 && remove 1 h3 >>"$TMP/replaced" 2>&1; then ok; else not_ok "$(tail -n 2 "$TMP/replaced")"; fi
-check "as a voter" wait_for 30 peers_are 1 "h1 h2 h4"
-equal "nobody misses the dead one" "h1 h2 h4" "$(alive_members 4)"
+check "as a voter" wait_for 120 peers_are 1 "h1 h2 h4"
+members "nobody misses the dead one" 4 "h1 h2 h4"
 
 # ---- secrets
 {

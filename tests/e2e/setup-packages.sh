@@ -52,13 +52,54 @@ else
 	exit 1
 fi
 
+# ---- power cuts
+# apt, dpkg and packages' own scripts stop at three places for as long as the test says, each of which is in the middle
+# however quick the machine is.
+install_hooks() {
+	docker exec -i "$(lab_container "$lab" 1)" sh -c 'cat >/root/hold && chmod 755 /root/hold' <<-'END'
+		#!/bin/sh
+		# hold PLACE: waits as long as the test wants somebody at that place.
+		while [ -e "/run/hold-$1" ]; do : >"/run/at-$1"; sleep 0.05; done
+	END
+	docker exec -i "$(lab_container "$lab" 1)" sh -c 'cat >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d' <<-'END'
+		#!/bin/sh
+		/root/hold script
+		exit 0
+	END
+	# shellcheck disable=SC2016 # dpkg's own variable
+	on sh -c 'echo "DPkg::Pre-Invoke {\"/root/hold fetched\";};" >/etc/apt/apt.conf.d/98test
+		echo "pre-invoke=[ \$DPKG_HOOK_ACTION != configure ] || /root/hold unpacked" >/etc/dpkg/dpkg.cfg.d/test'
+}
+
+# killed_at PLACE STEP INPUT: the step and all that it runs, once they are there.
+killed_at() {
+	local runner status=0
+
+	on sh -c 'rm -f /run/at-* && : >"/run/hold-$0"' "$1"
+	docker exec -i "$(lab_container "$lab" 1)" tepuy setup "$2" <<<"$3" >"$TMP/killed.out" 2>&1 &
+	runner=$!
+	lib_pids+=("$runner")
+	if ! wait_for 300 on test -e "/run/at-$1"; then
+		on rm -f "/run/hold-$1"
+		wait "$runner"
+		cat "$TMP/killed.out"
+		return 1
+	fi
+	# shellcheck disable=SC2016 # for the host
+	on sh -c 'tree() { echo "$1"; for child in $(pgrep -P "$1"); do tree "$child"; done; }
+		kill -KILL $(tree "$(pgrep -o -x tepuy)")'
+	wait "$runner" || status=$?
+	on rm -f "/run/hold-$1"
+	[ "$status" != 0 ] && ! grep -q '"result"' "$TMP/killed.out" || { cat "$TMP/killed.out"; return 1; }
+}
+
 # ---- what is in the way
 # As apt does: a write lock by fcntl.
 hold_lock() {
 	on perl -e 'use Fcntl; open(my $f, "+>", "/var/lib/dpkg/lock-frontend") or die; my $l = pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0);
-		fcntl($f, F_SETLK, $l) or die; open(my $g, ">", "/run/held"); sleep 60' &
+		fcntl($f, F_SETLK, $l) or die; open(my $g, ">", "/run/held"); sleep 600' &
 	lib_pids+=("$!")
-	wait_for 10 on test -e /run/held
+	wait_for 60 on test -e /run/held
 }
 check "another program holds apt's lock" hold_lock
 holder=$(on pgrep -f lock-frontend | head -n 1)
@@ -91,9 +132,10 @@ on cp -a /run/sources/. /etc/apt/sources.list.d/
 
 # ---- from the mirror
 on sh -c 'mkdir -p /etc/docker; echo "{\"dns-search\": [\"example.org\"]}" >/etc/docker/daemon.json'
-for seconds in 2 3 4; do
-	docker exec -i "$(lab_container "$lab" 1)" timeout -s KILL "$seconds" tepuy setup runtime <<<'{"runtime": "docker"}' >/dev/null 2>&1
-done
+install_hooks
+check "killed when the packages are fetched and none is unpacked" killed_at fetched runtime '{"runtime": "docker"}'
+check "killed when they are unpacked and none is configured" killed_at unpacked runtime '{"runtime": "docker"}'
+check "killed in the middle of a package's own script" killed_at script runtime '{"runtime": "docker"}'
 refuse "killed in the middle, it is not done" on docker info
 check "Docker is installed, though killed three times in the middle" setup runtime '{"runtime": "docker"}'
 grep -v unchanged "$TMP/out" | sed 's/^/      /'
@@ -101,7 +143,7 @@ check "it runs and comes back after a boot" on systemctl is-enabled docker
 check "containers outlive it" on sh -c 'docker info -f "{{.LiveRestoreEnabled}}" | grep -q true'
 check "what was configured stays" on grep -q example.org /etc/docker/daemon.json
 check "a second time nothing changes" unchanged runtime '{"runtime": "docker"}'
-docker exec -i "$(lab_container "$lab" 1)" timeout -s KILL 3 tepuy setup consul-package <<<'{}' >/dev/null 2>&1
+check "killed when Consul is unpacked and not configured" killed_at unpacked consul-package '{}'
 check "Consul is installed from Debian 11 on its mirror, though killed once" setup consul-package '{}'
 check "as a package" on dpkg -s consul
 check "which was not started" on sh -c '! systemctl is-active consul'

@@ -120,7 +120,7 @@ lab_network() {
 		  GlobalKnownHostsFile /dev/null
 		  StrictHostKeyChecking yes
 		  UpdateHostKeys no
-		  ConnectTimeout 5
+		  ConnectTimeout 10
 		  LogLevel ERROR
 	END
 }
@@ -156,10 +156,10 @@ lab_ready() {
 
 	dir=$(lab_dir "$prefix")
 	address=$(lab_address "$prefix" "$2")
-	lab_wait 60 lab_host_key "$prefix" "$2" || { lab_say "h$2 makes no host key; see 'docker logs $(lab_container "$prefix" "$2")'"; return 1; }
+	lab_wait 180 lab_host_key "$prefix" "$2" || { lab_say "h$2 makes no host key; see 'docker logs $(lab_container "$prefix" "$2")'"; return 1; }
 	sed -i "/^$address,/d" "$dir/known_hosts"
 	printf '%s,h%s %s\n' "$address" "$2" "$(lab_host_key "$prefix" "$2" | cut -d ' ' -f 1,2)" >>"$dir/known_hosts"
-	lab_wait 60 lab_ssh "$prefix" "$2" true || { lab_say "h$2: sshd at $address does not let us in"; return 1; }
+	lab_wait 180 lab_ssh "$prefix" "$2" true || { lab_say "h$2: sshd at $address does not let us in"; return 1; }
 }
 
 lab_up() {
