@@ -348,7 +348,7 @@ static void consul_is_back(struct agent *agent)
 	guests_changed(agent);
 	/* A Consul that was restored from a snapshot has forgotten what was said since. */
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
-		instance->report_again = true, instance->found_told = false;
+		instance->report_again = true, instance->found_told = instance->secrets_given = false;
 	look_at_catalog(agent);
 	agent_level_peers(agent);
 }

@@ -42,6 +42,7 @@ struct agent {
 	struct peer_server *peer_server; /* NULL: not listening */
 	const char *tls_dir;
 	unsigned peer_port;
+	bool giving_secrets; /* a job of secrets-back.c runs */
 	bool peer_trouble_told;
 	struct wishes *wishes; /* of other hosts for images; NULL: this one takes none on */
 	sd_event_source *peer_timer;
@@ -49,7 +50,7 @@ struct agent {
 	int64_t started_ms;                                /* monotonic */
 	bool guests_changed, guests_looking, guests_known; /* guests-keep.h */
 	sd_event_source *guests_timer;
-	sd_event_source *retry_timer, *look_timer, *catalog_timer, *rest_timer;
+	sd_event_source *retry_timer, *look_timer, *catalog_timer, *rest_timer, *secrets_timer;
 };
 
 /* Asks the runtime anew what it has; one question at a time. */

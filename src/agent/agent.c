@@ -26,6 +26,7 @@
 #include "agent/peers.h"
 #include "agent/runtime-watch.h"
 #include "agent/schema-gate.h"
+#include "agent/secrets-back.h"
 #include "agent/token.h"
 #include "agent/wish.h"
 #include "agent/wishes.h"
@@ -461,6 +462,7 @@ static void release(struct program *program)
 	sd_event_source_disable_unref(agent->rest_timer);
 	sd_event_source_disable_unref(agent->guests_timer);
 	sd_event_source_disable_unref(program->again);
+	secrets_back_stop(agent);
 	sd_event_unref(agent->event);
 	agent_free_peers(agent);
 	guests_free(agent->env.guests);

@@ -4,10 +4,15 @@
 #include <errno.h>
 #include <openssl/rand.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/i18n.h"
 
 #define MOST_GENERATED 1024
+#define ADDRESSES "tepuy/address/"
+/* An agent looks again after ten seconds at the latest when Consul was away. */
+#define HOSTS_MS 12000
 
 /* Letters and digits only: they pass through every configuration file. 64 symbols less two: no bias by rejection. */
 static int generate(size_t length, char *to, struct err *err)
@@ -29,6 +34,39 @@ static int generate(size_t length, char *to, struct err *err)
 static void add_op(struct api_secrets *to, enum consul_verb verb, const char *key, char *value, size_t len)
 {
 	to->ops[to->n++] = (struct consul_op){ .verb = verb, .key = xstrdup(key), .value = value, .len = len };
+}
+
+/*
+ * After Consul lost its data each host gives back what its nodes have, and then says what it is (tepuy/address/). One
+ * that is alive and has not said so may have the very secret that is about to be made anew.
+ */
+static bool all_have_told(const struct node_env *env)
+{
+	_cleanup_consul_checks_ struct consul_checks hosts = { 0 };
+	_cleanup_consul_kvs_ struct consul_kvs told = { 0 };
+
+	if (consul_health_hosts(env->consul, &hosts, NULL) < 0 ||
+	    consul_kv_list(env->consul, ADDRESSES, &told, NULL) < 0)
+		return true; /* what comes next says why not */
+	for (size_t i = 0; i < hosts.n; i++) {
+		bool found = hosts.v[i].status != CONSUL_PASSING || !hosts.v[i].node;
+
+		for (size_t j = 0; !found && j < told.n; j++)
+			found = !strcmp(told.v[j].key + strlen(ADDRESSES), hosts.v[i].node);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* A member of Consul without an agent of tepuy never says anything. */
+static void wait_for_hosts(const struct node_env *env)
+{
+	int64_t until = clock_monotonic_ms() + HOSTS_MS;
+	struct timespec pause = { .tv_nsec = 100 * 1000000L };
+
+	while (!all_have_told(env) && clock_monotonic_ms() < until)
+		nanosleep(&pause, NULL);
 }
 
 /* Only if it is still not there: another agent may be making it, too. */
@@ -65,6 +103,12 @@ static int collect_one(const struct node_env *env, const char *service, const ch
 		return 0;
 	}
 	r = consul_kv_get(env->consul, key, &kv, err);
+	if (r == -ENOENT && !to->waited) {
+		wait_for_hosts(env);
+		to->waited = true;
+		err_release(err);
+		r = consul_kv_get(env->consul, key, &kv, err);
+	}
 	if (r == 0)
 		explicit_bzero(kv.value, kv.len);
 	if (r != -ENOENT)

@@ -11,6 +11,7 @@
 struct api_secrets {
 	struct consul_op *ops; /* own their strings */
 	size_t n;
+	bool waited; /* for hosts that may have what Consul lost: once is enough */
 };
 
 #define API_SECRETS_MOST 48 /* with a revision's own operations it is one transaction */

@@ -14,6 +14,7 @@
 #include "agent/node-image.h"
 #include "agent/node-script.h"
 #include "agent/proxy.h"
+#include "agent/secrets-back.h"
 #include "base/clock.h"
 #include "base/i18n.h"
 #include "base/log.h"
@@ -573,6 +574,10 @@ static void tell_found(struct instance *instance)
 		return;
 	if (is && instance->container == CONTAINER_UNKNOWN)
 		return;
+	if (is && !instance->secrets_given) {
+		secrets_back_begin(instance->agent); /* it comes back here */
+		return;
+	}
 	key = xasprintf("tepuy/host/%s/found/%s", instance->agent->env.host, instance->id.text);
 	value = is ? found_value(instance) : NULL;
 	if (value)

@@ -33,6 +33,7 @@ struct instance {
 	char *made_of;            /* fingerprint of its container, by the label; NULL: none, or not said */
 	char *addresses;          /* its own, by the label GUESTS_LABEL; NULL: none, or not said */
 	char *keepsake;           /* the assignment that it was made by, by the label; NULL: none, or not said */
+	bool secrets_given;       /* Consul has those that it was made with, since it was last away */
 	bool found_known;         /* Consul has its `found` key, by its last answer */
 	bool found_told;          /* and we asked for that since Consul was last away */
 	uint64_t seen_after;      /* only a look at the runtime that began after this one knows what is now */

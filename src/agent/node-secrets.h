@@ -18,9 +18,17 @@ int node_secrets_prepare(const char *run_dir, struct err *err);
 /* The instance's directory under <run_dir>; the caller owns it. */
 char *node_secrets_directory(const struct node_env *env, const struct instance_id *id);
 
-/* Fetches the named secrets of its service from Consul and writes those that differ. -ENOENT when one is not there. */
+/*
+ * Fetches the named secrets of its service from Consul and writes those that differ. -ENOENT when one is not there.
+ * A copy of each stays beside, where the node does not reach it, for node_secrets_give_back().
+ */
 int node_secrets_write(const struct node_env *env, const struct instance_id *id, const struct strv *names,
 		       struct err *err);
+/*
+ * Writes into Consul what it lacks of the secrets that these instances (texts as in instance-id.h) were given; of
+ * several values the one that came last. What is there stays. Names are logged, values never.
+ */
+int node_secrets_give_back(const struct node_env *env, const struct strv *instances, struct err *err);
 void node_secrets_remove(const struct node_env *env, const struct instance_id *id);
 
 #endif
