@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/cluster.h"
+#include "cli/host-bundle.h"
 #include "cli/host-install.h"
 #include "cli/host-join.h"
 #include "cli/host-runtime.h"
@@ -33,6 +34,15 @@ static int install_consul(struct cluster *cluster, struct member *host, struct e
 	return host_step(cluster, host, "consul-package", input, NULL, err);
 }
 
+/* Every host gets what the bundle has: any of them may be the one that is left. */
+static int take_images(struct cluster *cluster, struct member *host, struct err *err)
+{
+	const struct install *install = cluster->data;
+	_cleanup_json_ json_t *input = json_pack("{s:s}", "from", OFFLINE_IMAGES_PATH);
+
+	return install->bundle ? host_step(cluster, host, "images", input, NULL, err) : 0;
+}
+
 /* All that one host needs no other for. A server that is not selected is only asked. */
 static int prepare(struct cluster *cluster, struct member *host, struct err *err)
 {
@@ -47,6 +57,8 @@ static int prepare(struct cluster *cluster, struct member *host, struct err *err
 		r = host_runtime(cluster, host, cluster->data, err);
 	if (r == 0)
 		r = install_consul(cluster, host, err);
+	if (r == 0)
+		r = take_images(cluster, host, err);
 	if (r == 0)
 		r = join_identity(cluster, host, err);
 	if (r == 0)

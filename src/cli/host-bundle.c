@@ -152,25 +152,32 @@ static int pack(const struct bundle *bundle, const char *file, struct err *err)
 	return r;
 }
 
-int bundle_make(const char *file, const struct deb *deb, const struct strv *more,
-		void (*say)(void *data, const char *text), void *data, struct err *err)
+static int fill(const struct bundle *bundle, const struct bundle_wish *wish, struct err *err)
+{
+	_cleanup_(freep) char *images = fs_join(bundle->repo, OFFLINE_IMAGES);
+
+	return wish->fill ? wish->fill(wish->data, images, bundle->dir, err) : 0;
+}
+
+int bundle_make(const char *file, const struct bundle_wish *wish, struct err *err)
 {
 	_cleanup_(bundle_release) struct bundle bundle = { 0 };
 	int r = prepare(&bundle, file, err);
 
 	if (r == 0) {
-		if (say)
-			say(data, _("fetching the packages"));
-		r = download(&bundle, deb, more, err);
+		wish->say(wish->data, _("fetching the packages"));
+		r = download(&bundle, wish->deb, wish->more, err);
 	}
 	if (r == 0)
-		r = copy_deb(&bundle, deb, err);
-	if (r == 0) {
-		if (say)
-			say(data, _("packing them"));
+		r = copy_deb(&bundle, wish->deb, err);
+	if (r == 0)
 		r = write_index(&bundle, err);
-	}
-	return r < 0 ? r : pack(&bundle, file, err);
+	if (r == 0)
+		r = fill(&bundle, wish, err);
+	if (r < 0)
+		return r;
+	wish->say(wish->data, _("packing them"));
+	return pack(&bundle, file, err);
 }
 
 /*
@@ -186,6 +193,7 @@ static const char unpack[] =
     "tar -x -C " OFFLINE ".new --no-same-owner -f " SENT "\n"
     "echo \"$1\" >" OFFLINE ".new/sha256\n"
     "chmod -R a+rX " OFFLINE ".new\n"
+    "[ ! -d " OFFLINE ".new/" OFFLINE_IMAGES " ] || chmod 0700 " OFFLINE ".new/" OFFLINE_IMAGES "\n"
     "chmod a+x /var/lib/tepuy\n"
     "rm -rf " OFFLINE "\n"
     "mv " OFFLINE ".new " OFFLINE "\n"
@@ -225,6 +233,7 @@ int bundle_take_back(struct member *host, struct err *err)
 {
 	host->changes++;
 	return host_run(host, NULL, err, "sh", "-c",
-			"rm -rf /etc/apt/apt.conf.d/90tepuy-offline /etc/apt/tepuy-offline.list " OFFLINE " " LISTS "*",
+			"rm -rf /etc/apt/apt.conf.d/90tepuy-offline /etc/apt/tepuy-offline.list " OFFLINE
+			" /var/lib/tepuy/store/carried " LISTS "*",
 			NULL);
 }

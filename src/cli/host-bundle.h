@@ -10,12 +10,25 @@
 #include "cli/cluster.h"
 #include "cli/host-package.h"
 
+/* Images of recipes in the bundle, and where they are on a host (image/carry.h). */
+#define OFFLINE_IMAGES "images"
+#define OFFLINE_IMAGES_PATH "/var/lib/tepuy/offline/" OFFLINE_IMAGES
+
 /*
  * Makes `file` on this machine, which must be a Debian with a mirror: `deb`, Docker, Consul, what they depend on down
- * to the base system, and `more`. Takes minutes; `say` (may be NULL) is told what it is at.
+ * to the base system, and `more`. Takes minutes; `say` is told what it is at.
  */
-int bundle_make(const char *file, const struct deb *deb, const struct strv *more,
-		void (*say)(void *data, const char *text), void *data, struct err *err);
+struct bundle_wish {
+	const struct deb *deb;
+	const struct strv *more; /* Debian packages; NULL: none */
+	/* Puts more into a directory of the bundle's, OFFLINE_IMAGES, with `work` for what it needs meanwhile; may be
+	 * NULL. */
+	int (*fill)(void *data, const char *directory, const char *work, struct err *err);
+	void (*say)(void *data, const char *text);
+	void *data; /* of both */
+};
+
+int bundle_make(const char *file, const struct bundle_wish *wish, struct err *err);
 
 /* Puts it onto the host, as its apt source; nothing when it is there. `sha256` is that of the bundle. */
 int bundle_give(struct cluster *cluster, struct member *host, const char *bundle, const char *sha256, struct err *err);

@@ -42,13 +42,14 @@ static const struct step_row rows[] = {
 	{ "gossip", step_gossip, MINUTES(3) },
 	{ "remove-host", step_remove_host, MINUTES(3) },
 	{ "leave", step_leave, MINUTES(3) },
+	{ "images", step_images, MINUTES(20) },
 };
 /* clang-format on */
 
-const char *const setup_steps[] = {
-	"runtime", "network-confirm", "network-undo", "consul-package", "identity",    "authority", "sign", "consul",
-	"acl",     "agent",           "gossip",       "rotate-gossip",  "remove-host", "leave",     NULL
-};
+const char *const setup_steps[] = { "runtime",     "network-confirm", "network-undo", "consul-package",
+				    "identity",    "authority",       "sign",         "consul",
+				    "acl",         "agent",           "gossip",       "rotate-gossip",
+				    "remove-host", "leave",           "images",       NULL };
 
 const char *setup_state_name(enum setup_state state)
 {

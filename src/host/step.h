@@ -65,6 +65,7 @@ int step_agent(struct step *step, json_t **ret, struct err *err);
 int step_rotate_gossip(struct step *step, json_t **ret, struct err *err);
 int step_gossip(struct step *step, json_t **ret, struct err *err);
 int step_remove_host(struct step *step, json_t **ret, struct err *err);
+int step_images(struct step *step, json_t **ret, struct err *err);
 int step_leave(struct step *step, json_t **ret, struct err *err);
 
 #endif

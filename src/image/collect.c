@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "image/base.h"
 #include "image/beneath.h"
+#include "image/carry.h"
 #include "image/record.h"
 
 struct collector {
@@ -62,12 +63,14 @@ static bool is_young(const struct collector *c, const char *path)
 	return stat(path, &st) == 0 && clock_realtime_ms() - (int64_t)st.st_mtim.tv_sec * 1000 < c->young_ms;
 }
 
-static void mark_young_bundles(struct collector *c, const struct strv *names)
+/* Those that may soon be used, and those that could not be made again here. */
+static void mark_other_bundles(struct collector *c, const struct strv *names)
 {
 	for (size_t i = 0; i < names->n; i++) {
 		_cleanup_(freep) char *path = store_path(c->store, "bundles", names->v[i]);
 
-		if (is_young(c, path) && !strv_has(&c->bundles, names->v[i]))
+		if ((is_young(c, path) || image_is_carried(c->store, names->v[i])) &&
+		    !strv_has(&c->bundles, names->v[i]))
 			strv_add(&c->bundles, names->v[i]);
 	}
 }
@@ -201,7 +204,7 @@ int image_collect(struct image_store *store, const struct strv *keep, int64_t yo
 	r = list_kind(&c, "bundles", &bundles, err);
 	if (r == 0)
 		r = list_kind(&c, "images", &images, err);
-	mark_young_bundles(&c, &bundles);
+	mark_other_bundles(&c, &bundles);
 	for (size_t i = 0; r == 0 && i < images.n; i++)
 		mark_image(&c, images.v[i]);
 	if (r == 0)

@@ -9,6 +9,7 @@
  *   bases/<name>.json     which layer is the base system <suite>[-machine]-<architecture>
  *   archives/<key>.json   which layers an archive file became; the key is its path, size, times and inode
  *   images/<key>.json     a finished image; the key is a hash over all inputs; written last
+ *   carried/<sha>         a note: that bundle and its images were carried here and stay (carry.h)
  *   build/<key>/          work in progress; stale when nobody holds build/<key>.lock
  *
  * Everything appears by rename, complete. Nothing in it is ever changed, so readers take no lock.
