@@ -256,13 +256,32 @@ char *apt_candidate(const char *package)
 	return xstrndup(found, strcspn(found, "\n"));
 }
 
-bool apt_installed(const char *package)
+static bool has_status(const char *package, const char *const *statuses)
 {
 	_cleanup_run_ struct run run = { .timeout_ms = QUERY_MS };
 	_cleanup_buf_ struct buf output = { 0 };
+	bool found = false;
 
 	strv_add_all(&run.argv, "dpkg-query", "-W", "-f", "${db:Status-Status}", package, NULL);
-	return run_program(&run, &output, NULL) == 0 && !strcmp(buf_text(&output), "installed");
+	if (run_program(&run, &output, NULL) != 0)
+		return false;
+	for (size_t i = 0; statuses[i]; i++)
+		found |= !strcmp(buf_text(&output), statuses[i]);
+	return found;
+}
+
+bool apt_installed(const char *package)
+{
+	static const char *const statuses[] = { "installed", NULL };
+
+	return has_status(package, statuses);
+}
+
+bool apt_interrupted(const char *package)
+{
+	static const char *const statuses[] = { "half-installed", "unpacked", "half-configured", NULL };
+
+	return has_status(package, statuses);
 }
 
 static int architecture(char **ret, struct err *err)

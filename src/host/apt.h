@@ -15,6 +15,8 @@
 /* Version that apt would install, owned by the caller; NULL: none. */
 char *apt_candidate(const char *package);
 bool apt_installed(const char *package);
+/* Unpacked and not configured, or less: its files are there, and it is not to be relied on. */
+bool apt_interrupted(const char *package);
 int apt_update(struct step *step, int64_t lock_wait_ms, struct err *err);
 /* A package's name or the path of a .deb. -ENOSPC, -EHOSTUNREACH (mirror), -EBUSY (lock), -EIO. */
 int apt_install(struct step *step, const char *package, int64_t lock_wait_ms, struct err *err);

@@ -320,8 +320,8 @@ int step_consul_package(struct step *step, json_t **ret, struct err *err)
 
 	if (r < 0)
 		return r;
-	/* The unit too: without it an installation by apt has not come to its end. */
-	if (path && service_known(UNIT) && version(path, &is, NULL) == 0) {
+	/* The unit too, and all that the package does last: without them an installation has not come to its end. */
+	if (path && service_known(UNIT) && !apt_interrupted("consul") && version(path, &is, NULL) == 0) {
 		r = unmask(err);
 		if (r < 0)
 			return r;

@@ -91,9 +91,10 @@ static int install(struct step *step, const struct installable *row, int64_t loc
 	_cleanup_(freep) char *version = NULL;
 	int r;
 
-	/* One that came from elsewhere (Docker's own packages) serves as well. */
-	if (apt_installed(row->package) || service_known(row->unit) ||
-	    probe(row->name, &version, NULL) == RUNTIME_MINE) {
+	/* One that came from elsewhere (Docker's own packages) serves as well; a unit that dpkg just unpacked does not.
+	 */
+	if (!apt_interrupted(row->package) && (apt_installed(row->package) || service_known(row->unit) ||
+					       probe(row->name, &version, NULL) == RUNTIME_MINE)) {
 		step_unchanged(step, "package", _("%s is installed"), row->name);
 		return 0;
 	}
