@@ -295,6 +295,31 @@ static void the_version(void **state)
 		    "\"}");
 }
 
+/* Only these parts of `env` are there then. */
+static void until_it_can_begin_it_says_why(void **state)
+{
+	static const struct {
+		enum node_wait waits;
+		const char *word;
+	} table[] = { { NODE_WAITS_FOR_CONSUL, "Consul" }, { NODE_WAITS_FOR_RUNTIME, "runtime" } };
+	struct world *world = *state;
+
+	world->env.runtime = NULL;
+	world->env.host = world->env.address = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		world->env.waits = table[i].waits;
+		assert_int_equal(ask(world, "GET", "/v1/services", NULL), 503);
+		assert_string_equal(text_of(world, "code"), "EAGAIN");
+		assert_non_null(strstr(text_of(world, "error"), table[i].word));
+		assert_int_equal(ask(world, "POST", "/v1/service/portal/down", "{}"), 503);
+		assert_int_equal(ask(world, "GET", "/v1/nothing", NULL), 404);
+		assert_int_equal(ask(world, "GET", "/v1/version", NULL), 200);
+		assert_string_equal(text_of(world, "version"), TEPUY_VERSION);
+		assert_non_null(strstr(text_of(world, "trouble"), table[i].word));
+		assert_null(json_object_get(world->json, "host"));
+	}
+}
+
 static void a_node_has_what_the_documentation_says(void **state)
 {
 	static const char *const keys[] = { "node",     "gen",         "host",    "desired",  "state",
@@ -541,6 +566,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(deep_json_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(consul_away_is_503, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(until_it_can_begin_it_says_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_node_has_what_the_documentation_says, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_there_is_an_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(checks_have_kind_and_since, setup, teardown),
