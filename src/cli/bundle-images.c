@@ -64,7 +64,9 @@ static int build(const struct bundle_images_wish *wish, struct node_env *env, co
 	struct node_spec spec = { .recipe = name, .bundle = (char *)sha256 };
 	int r;
 
-	line = xasprintf(_("building the image of %s"), name);
+	line = xasprintf(env->runtime->ops->machines ? _("building the image of %s for machines")
+						     : _("building the image of %s"),
+			 name);
 	wish->say(wish->data, line);
 	r = node_image_build(env, &spec, err);
 	if (r == 0)
@@ -80,15 +82,19 @@ int bundle_images(struct cli *cli, const struct bundle_images_wish *wish, const 
 {
 	_cleanup_(image_store_freep) struct image_store *store = NULL;
 	_cleanup_(bundles_release) struct bundles bundles = { 0 };
-	struct node_env env = { .state_dir = work };
+	/* Of the hosts' runtime counts here only what its nodes are. */
+	const struct runtime_ops kinds[] = { { .machines = false }, { .machines = true } };
 	int r = find_bundles(cli, wish, &bundles, err);
 
 	if (r == 0)
 		r = image_store_open(wish->store, &store, err);
-	env.store = store;
-	for (size_t i = 0; r == 0 && i < bundles.hashes.n; i++) {
+	for (size_t i = 0; r == 0 && i < bundles.hashes.n; i++)
 		r = store_bundle(store, bundles.directories.v[i], bundles.hashes.v[i], err);
-		if (r == 0)
+	for (size_t kind = 0; r == 0 && kind < (wish->machines ? 2 : 1); kind++) {
+		struct runtime rt = { .ops = &kinds[kind] };
+		struct node_env env = { .state_dir = work, .store = store, .runtime = &rt };
+
+		for (size_t i = 0; r == 0 && i < bundles.hashes.n; i++)
 			r = build(wish, &env, bundles.directories.v[i], bundles.hashes.v[i], err);
 	}
 	return r < 0 ? r : image_carry_out(store, &bundles.hashes, directory, err);

@@ -12,6 +12,7 @@ struct bundle_images_wish {
 	const struct strv *recipe_names; /* or directories; NULL: none */
 	const struct strv *recipes;      /* where to look for recipes; NULL: nowhere else */
 	const char *store;               /* NULL: the machine's own */
+	bool machines;                   /* for machines as well as for containers */
 	void (*say)(void *data, const char *text);
 	void *data;
 };

@@ -38,6 +38,7 @@ static int fill(void *data, const char *directory, const char *work, struct err 
 		.recipe_names = arguments_list(making->args, "recipe"),
 		.recipes = arguments_list(making->args, "recipes"),
 		.store = arguments_text(making->args, "store", NULL),
+		.machines = arguments_has(making->args, "machines"),
 		.say = say_of_images,
 		.data = data,
 	};
@@ -102,6 +103,7 @@ static const struct command_option options[] = {
 	  .argument = "RECIPE",
 	  .help = N_("The image of this recipe too; may be given several times") },
 	OPTION_RECIPES,
+	{ .name = "machines", .help = N_("Images also for hosts whose nodes are virtual machines") },
 	{ .name = "store",
 	  .type = OPTION_TEXT,
 	  .word = WORD_DIRECTORY,

@@ -83,18 +83,25 @@ static int give_layers(const struct carry *carry, const json_t *layers, struct e
 	return r;
 }
 
+/* The base of an image's record; its suite is borrowed, NULL: it has none. */
+static struct image_base base_of_record(const json_t *record)
+{
+	return (struct image_base){ .suite = json_string_value(json_object_get(record, "suite")),
+				    .machine = json_is_true(json_object_get(record, "machine")) };
+}
+
 /* Is it one that is asked for today, and not of a base that was renewed since? */
 static bool is_present_image(const struct carry *carry, const json_t *record)
 {
-	const char *suite = json_string_value(json_object_get(record, "suite"));
+	const struct image_base what = base_of_record(record);
 	const json_t *lowest = json_array_get(json_object_get(record, "layers"), 0);
 	const char *sha256 = json_string_value(json_object_get(lowest, "sha256"));
 	struct image_layer base = { 0 };
 	bool same;
 
-	if (!suite)
+	if (!what.suite)
 		return true;
-	if (!sha256 || base_find(carry->store, suite, &base, NULL) < 0)
+	if (!sha256 || base_find(carry->store, &what, &base, NULL) < 0)
 		return false;
 	same = !strcmp(base.sha256, sha256);
 	image_layer_release(&base);
@@ -103,18 +110,18 @@ static bool is_present_image(const struct carry *carry, const json_t *record)
 
 static int give_image(const struct carry *carry, const char *name, const json_t *record, struct err *err)
 {
-	const char *suite = json_string_value(json_object_get(record, "suite"));
+	const struct image_base what = base_of_record(record);
 	int r = give_layers(carry, json_object_get(record, "layers"), err);
 
-	if (r == 0 && suite) {
-		_cleanup_(freep) char *base = xasprintf("%s-%s.json", suite, base_architecture());
+	if (r == 0 && what.suite) {
+		_cleanup_(freep) char *base = base_name(&what), *file = xasprintf("%s.json", base);
 
-		r = give_file(carry, "bases", base, err);
+		r = give_file(carry, "bases", file, err);
 	}
 	return r < 0 ? r : give_file(carry, "images", name, err);
 }
 
-/* All images of the bundle, of which there is more than one only when the builder changed. */
+/* All images of the bundle: for containers, for machines, or both. */
 static int give_images(const struct carry *carry, const struct strv *names, const char *bundle, struct err *err)
 {
 	size_t found = 0;
@@ -249,22 +256,23 @@ static int take_bundle(struct carry *carry, const char *name, struct err *err)
 
 static int take_base(struct carry *carry, const char *name, struct err *err)
 {
-	_cleanup_(freep) char *path = carry_path(carry, "bases", name),
-			      *end = xasprintf("-%s.json", base_architecture());
-	json_auto_t *record = NULL;
-	_cleanup_(freep) char *suite = text_ends(name, end) ? xstrndup(name, strlen(name) - strlen(end)) : NULL;
+	_cleanup_(freep) char *path = carry_path(carry, "bases", name), *suite = NULL;
+	_cleanup_(freep) char *base = xstrndup(name, strlen(name) - (text_ends(name, ".json") ? strlen(".json") : 0));
 	struct image_layer present = { 0 };
+	json_auto_t *record = NULL;
+	struct image_base what = { 0 };
 	const char *sha256;
 	int r = 0;
 
-	if (!suite)
+	if (!base_of_name(base, &suite, &what.machine))
 		return err_set(err, EBADMSG, _("%s is of another architecture than this host, which is %s"), path,
 			       base_architecture());
 	if (record_read(path, &record, NULL) < 0)
 		return damaged(path, err);
+	what.suite = suite;
 	sha256 = json_string_value(json_object_get(record, "layer"));
-	if (base_find(carry->store, suite, &present, NULL) < 0) {
-		r = share_base_take(carry->store, suite, sha256, err);
+	if (base_find(carry->store, &what, &present, NULL) < 0) {
+		r = share_base_take(carry->store, &what, sha256, err);
 		carry->n_new += r == 0;
 	} else if (!sha256 || strcmp(present.sha256, sha256) != 0)
 		r = err_set(err, EEXIST,
@@ -291,6 +299,7 @@ static int take_image(struct carry *carry, const char *name, struct err *err)
 	recipe.name = json_string_value(json_object_get(json, "recipe"));
 	recipe.bundle = json_string_value(json_object_get(json, "bundle"));
 	recipe.suite = json_string_value(json_object_get(json, "suite"));
+	recipe.machine = json_is_true(json_object_get(json, "machine"));
 	if (!recipe.name || !recipe.bundle || share_record_parse(buf_text(&text), text.len, &record, NULL) < 0)
 		return damaged(path, err);
 	r = share_image_take(carry->store, key, &recipe, &record, err);

@@ -56,7 +56,7 @@ run_agent() {
 # start_agent: and waits until it answers and leads.
 start_agent() {
 	run_agent "$@"
-	wait_for 60 agent_ready
+	wait_for 120 agent_ready
 }
 
 agent_ready() {

@@ -222,7 +222,7 @@ start_consul() {
 	# shellcheck disable=SC2034  # for the scripts
 	CONSUL_URL=http://127.0.0.1:$CONSUL_PORT
 	run_consul
-	wait_for 60 consul_ready || {
+	wait_for 120 consul_ready || {
 		echo "Consul did not start; the end of its log:"
 		tail -n 20 "$TMP/consul.log"
 		exit 1

@@ -143,12 +143,12 @@ start_agent() {
 }
 
 agent_state() {
-	inside systemctl show -P ActiveState -P StatusText tepuy-agent | paste -sd ' '
+	echo "$(inside systemctl show -P ActiveState tepuy-agent) $(inside systemctl show -P StatusText tepuy-agent)"
 }
 
 answers_why() {
 	! inside tepuy status >"$TMP/status.out" 2>&1 && grep -q 'waits for Consul' "$TMP/status.out" || { cat "$TMP/status.out"; return 1; }
-	inside tepuy version | grep -q 'waits for Consul' || { inside tepuy version; return 1; }
+	inside tepuy version 2>&1 | grep -q 'waits for Consul' || { inside tepuy version; return 1; }
 	[ "$(inside curl -sS -o /dev/null -w '%{http_code}' --unix-socket /run/tepuy/agent.sock http://x/v1/services)" = 503 ]
 }
 

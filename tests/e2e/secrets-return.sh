@@ -54,7 +54,7 @@ printf 'what a broken node says' >"$directory/db-password"
 
 agent_mark
 check "Consul is started without its data" without_data
-check "the host gives the password back" wait_for 60 secret_is "$secret"
+check "the host gives the password back" wait_for 120 secret_is "$secret"
 check "the agent's log says so" agent_said "the secret db-password of $SERVICE"
 printf '%s\n' "$secret" >"$TMP/secret"
 printf '%s' "$secret" >"$TMP/plain"
@@ -75,11 +75,11 @@ all_found() {
 	[ "$(keys found | wc -l)" = 4 ]
 }
 
-kill -STOP "$AGENT_PID"
+stop_agent
 check "Consul is started without its data again" without_data
 printf 'given by somebody' | consul kv put "tepuy/secret/$SERVICE/db-password" - >/dev/null
-kill -CONT "$AGENT_PID"
-check "the agent tells of the four nodes" wait_for 60 all_found
+check "the agent is started again" start_agent
+check "it tells of the four nodes" wait_for 120 all_found
 check "and leaves the password that is there alone" secret_is 'given by somebody'
 consul kv put "tepuy/secret/$SERVICE/db-password" - <"$TMP/plain" >/dev/null
 check "'up' finds all as it should be" up

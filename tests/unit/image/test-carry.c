@@ -26,6 +26,7 @@ struct fixture {
 	struct strv bundles; /* the one bundle of `from` */
 };
 
+static const struct image_base bookworm = { .suite = "bookworm" };
 static struct image_file site = { .from = TEXT("files/site"), .to = TEXT("/srv/site") };
 
 static struct image_recipe recipe_of(const struct fixture *f)
@@ -237,10 +238,10 @@ static void another_base_is_refused_and_left_alone(void **state)
 	_cleanup_(freep) char *theirs = make_layer(f, f->to, "one"), *ours = make_layer(f, f->to, "two");
 	struct image_layer base = { 0 };
 
-	assert_int_equal(base_record(f->to, "bookworm", theirs, NULL), 0);
+	assert_int_equal(base_record(f->to, &bookworm, theirs, NULL), 0);
 	carry_base(f, ours);
 	refused(f, -EEXIST, "another base system bookworm");
-	assert_int_equal(base_find(f->to, "bookworm", &base, NULL), 0);
+	assert_int_equal(base_find(f->to, &bookworm, &base, NULL), 0);
 	assert_string_equal(base.sha256, theirs);
 	image_layer_release(&base);
 }
@@ -253,7 +254,7 @@ static void a_base_that_is_not_there_is_taken(void **state)
 
 	carry_base(f, ours);
 	assert_int_equal(carry_in(f), 4);
-	assert_int_equal(base_find(f->to, "bookworm", &base, NULL), 0);
+	assert_int_equal(base_find(f->to, &bookworm, &base, NULL), 0);
 	assert_string_equal(base.sha256, ours);
 	image_layer_release(&base);
 }
