@@ -2,6 +2,7 @@
 /* The step `agent`: tepuy's agent with its token and options, running and known to the cluster. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/i18n.h"
@@ -19,6 +20,7 @@
 #define AGENT_SOCKET "unix:/run/tepuy/agent.sock"
 #define PERSISTED PLACE_CONSUL_DATA "/acl-tokens.json"
 #define JOIN_MS 90000
+#define SLOW_MS 30000
 
 struct wish {
 	const char *name, *address, *runtime, *sealed; /* borrowed; runtime may be NULL */
@@ -161,7 +163,7 @@ static void adopt(const struct wish *wish, const char *certificate)
 		stamp_adopt(AGENT_UNIT, "all", text, &files);
 }
 
-static int bring_up(struct step *step, const struct wish *wish, struct err *err)
+static int bring_up(struct step *step, const struct wish *wish, bool *ret_started, struct err *err)
 {
 	_cleanup_(freep) char *certificate = NULL;
 	_cleanup_(pki_wipe) char *text = NULL;
@@ -179,6 +181,7 @@ static int bring_up(struct step *step, const struct wish *wish, struct err *err)
 		return r;
 	stamp_set(AGENT_UNIT, "all", text);
 	stamp_set(AGENT_UNIT, "tls", certificate);
+	*ret_started = step->item != NULL;
 	if (step->item)
 		step_done(step, _("%s runs"), AGENT_UNIT);
 	return 0;
@@ -212,9 +215,11 @@ static int read_info(const struct wish *wish, json_t **ret, struct err *err)
 	return *ret ? 0 : err_set(err, EBADMSG, _("%s in Consul is no JSON"), key);
 }
 
-static int wait_until_joined(struct step *step, const struct wish *wish, json_t **ret_info, struct err *err)
+/* That one which runs as it did is slow to answer, as on a busy machine, is no news for a while. */
+static int wait_until_joined(struct step *step, const struct wish *wish, bool started, json_t **ret_info,
+			     struct err *err)
 {
-	int64_t until = clock_monotonic_ms() + JOIN_MS;
+	int64_t begin = clock_monotonic_ms(), until = begin + JOIN_MS;
 	bool waited = false;
 
 	for (;;) {
@@ -226,6 +231,10 @@ static int wait_until_joined(struct step *step, const struct wish *wish, json_t 
 			r = read_info(wish, ret_info, &why);
 		if (r == 0)
 			break;
+		if (!waited && !started && clock_monotonic_ms() - begin < SLOW_MS) {
+			usleep(250000);
+			continue;
+		}
 		if (!waited)
 			step_begin(step, "joined", _("Waiting until %s is in Consul"), wish->name);
 		waited = true;
@@ -247,6 +256,7 @@ static int wait_until_joined(struct step *step, const struct wish *wish, json_t 
 int step_agent(struct step *step, json_t **ret, struct err *err)
 {
 	_cleanup_(wish_release) struct wish wish = { 0 };
+	bool started = false;
 	json_t *info = NULL;
 	int r = read_wish(step->input, &wish, err);
 
@@ -255,9 +265,9 @@ int step_agent(struct step *step, json_t **ret, struct err *err)
 	if (r == 0)
 		r = put_options(step, &wish, err);
 	if (r == 0)
-		r = bring_up(step, &wish, err);
+		r = bring_up(step, &wish, &started, err);
 	if (r == 0)
-		r = wait_until_joined(step, &wish, &info, err);
+		r = wait_until_joined(step, &wish, started, &info, err);
 	if (r == 0)
 		*ret = json_pack("{s:o}", "info", info);
 	return r;

@@ -15,6 +15,7 @@ service_begin secrets
 free_port
 url=http://127.0.0.1:$PORT
 sed -e "s/^service: .*/service: $SERVICE/" -e "s/{http: 8080}/{http: $PORT}/" -e "s|/srv/portal/db|$TMP/db|" \
+	-e 's/deadline: 60s/deadline: 600s/' -e 's/^    recipe: \(postgresql\|haproxy\)$/&\n    update: {deadline: 600s}/' \
 	"$root/examples/portal/service.yaml" >"$TMP/service.yaml"
 
 up() {
