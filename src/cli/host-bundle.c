@@ -48,7 +48,10 @@ static void add_older(struct sources *sources)
 static int prepare(struct bundle *bundle, const char *file, struct err *err)
 {
 	_cleanup_sources_ struct sources sources = { 0 };
-	_cleanup_(freep) char *template = xasprintf("%s.XXXXXX", file), *status = NULL;
+	/* apt takes paths of its configuration that are not absolute for ones below its own directories. */
+	_cleanup_(freep) char *here = *file == '/' ? xstrdup("") : get_current_dir_name();
+	_cleanup_(freep) char *template = xasprintf("%s%s%s.XXXXXX", here ? here : ".", *file == '/' ? "" : "/", file);
+	_cleanup_(freep) char *status = NULL;
 	int r = sources_of_host("bookworm", base_architecture(), &sources, err);
 
 	if (r < 0)

@@ -76,13 +76,13 @@ for i in 1 2; do
 	refuse "h$i reaches no mirror" lab_root "$lab" "$i" timeout 60 apt-get -o APT::Update::Error-Mode=any -o Acquire::Retries=0 update
 done
 check "the bundle is made here, with what the service needs" tepuy host bundle --package "$(deb package)" --service service.yaml \
-	--recipes recipes --store "$store" "$TMP/bundle.tar"
+	--recipes recipes --store "$store" bundle.tar
 start=$SECONDS
-check "they become hosts from the bundle" tepuy host apply --package "$(deb package)" --offline "$TMP/bundle.tar"
+check "they become hosts from the bundle" tepuy host apply --package "$(deb package)" --offline "$OPERATOR/bundle.tar"
 printf '      %d s\n' $((SECONDS - start))
 check "the cluster has both" wait_for 120 alive_are 'h1 h2'
 equal "their apt knows the bundle and nothing else" file:/var/lib/tepuy/offline/ "$(sources_of_host)"
-tepuy host apply --package "$(deb package)" --offline "$TMP/bundle.tar" --json >"$TMP/again.json"
+tepuy host apply --package "$(deb package)" --offline "$OPERATOR/bundle.tar" --json >"$TMP/again.json"
 equal "nothing is changed" "unchanged unchanged" "$(statuses "$TMP/again.json")"
 equal "both have the same images" "$(images_of 1)" "$(images_of 2)"
 check "the service comes up" tepuy up --host h1 service.yaml --recipes recipes --yes
