@@ -371,6 +371,20 @@ static bool is_removed(const struct consul_kv *admin)
 }
 
 /*
+ * A Consul that does not know the host has lost its data. What we had to say since then still comes there, and would
+ * look like an instance whose assignment was taken away: it is taken back, and explains nothing.
+ */
+static void note_orphan(struct instance *instance, bool host_is_known)
+{
+	instance->orphaned = !instance->mentioned && (instance->orphaned || !host_is_known);
+	if (!instance->orphaned)
+		return;
+	if (instance->has_state)
+		instance_take_back(instance);
+	instance->explained = false;
+}
+
+/*
  * What Consul does not mention at all is not explained, and nothing unexplained is removed: a Consul that lost its data
  * must not take the nodes with it.
  */
@@ -404,6 +418,7 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			    agent->env.host);
 	agent->removed = removed;
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
+		note_orphan(instance, knows_host(agent, kvs));
 		forgotten += !removed && instance->assignment && !instance->mentioned && !instance->explained &&
 			     instance->container == CONTAINER_RUNNING;
 		if (!instance->mentioned)

@@ -588,7 +588,7 @@ static void tell_found(struct instance *instance)
 	instance->found_known &= is;
 }
 
-static void forget(struct instance *instance)
+void instance_take_back(struct instance *instance)
 {
 	_cleanup_(freep) char *key = xasprintf("tepuy/host/%s/state/%s", instance->agent->env.host, instance->id.text);
 
@@ -629,7 +629,7 @@ void instance_step(struct instance *instance)
 		instance->retry_ms = view.now_ms + ORDER_LOOK_MS;
 	}
 	if (step == CONVERGE_FORGET) {
-		forget(instance);
+		instance_take_back(instance);
 		instance_free(instance);
 		return;
 	}

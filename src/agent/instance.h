@@ -26,6 +26,7 @@ struct instance {
 	struct node_spec *spec;    /* of the last assignment, NULL: never seen or unreadable */
 	bool mentioned;            /* scratch of agent-run.c: in the list at hand */
 	bool explained, has_state; /* see converge_view; explained by the last answer of Consul */
+	bool orphaned; /* Consul lost what it knew: until it is assigned again, a state key is our own word */
 
 	/* Is */
 	enum container container;
@@ -84,6 +85,7 @@ void instance_died(struct instance *instance, int exit_code);
 void instance_link_changed(struct instance *instance);
 /* Its state key as Consul has it: an agent that was restarted does not say again what it said before. */
 void instance_take_state(struct instance *instance, const char *value);
+void instance_take_back(struct instance *instance); /* deletes its state key */
 /* It has a container that Consul knows nothing of. */
 bool instance_is_unexplained(const struct instance *instance);
 /* Looks at it and begins the next step, if any. Frees it when nothing of it is left. */

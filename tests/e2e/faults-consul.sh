@@ -159,6 +159,17 @@ all_found() {
 check "with an empty data directory: nothing that runs is removed or changed, requests are answered" without_data
 check "the agent's log says that Consul lost its data" agent_said 'it seems to have lost its data. They run on'
 
+# What the agent has to say of it then is no reason to take it away.
+died_and_lost() {
+	local id
+	id=$(container web/1)
+	kill_consul
+	docker kill "$id" >/dev/null
+	wait_for 60 node_is_back web/1 || { echo "web/1 is not back"; return 1; }
+	before=$(containers)
+	without_data
+}
+
 # Documents that say the same find all as it should be.
 taken_over() {
 	write_service first
@@ -168,6 +179,9 @@ taken_over() {
 }
 check "'up' from the documents takes the service over again: no request fails, no container is touched" taken_over
 check "its checks pass" within 60 all_pass 3
+
+check "without its data, after a node died while it was away: nothing is removed" died_and_lost
+check "taken over once more" taken_over
 
 # Others replace what runs: also the node that has a port for itself, and under numbers that nobody has.
 replaced() {

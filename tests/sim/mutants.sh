@@ -9,7 +9,7 @@ schedules=${1:-10000}
 pattern=${2:-.}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-flags="-std=gnu17 -O2 -D_GNU_SOURCE -w"
+flags="-std=gnu17 -O2 -D_GNU_SOURCE -DTEPUY_VERSION=\"0\" -w"
 libs="-ljansson -lcrypto -lm -lpthread"
 cc=${CC:-cc}
 alive=0
