@@ -156,13 +156,13 @@ static struct strv ack_hosts(const struct work *work, const struct unit *unit)
 
 bool act_desire(struct work *work, struct unit *unit, enum plan_desired desired)
 {
-	bool returns = unit->desired == PLAN_DRAIN && desired == PLAN_RUN;
-	_cleanup_strv_ struct strv hosts = returns ? ack_hosts(work, unit) : (struct strv){ 0 };
+	/* Also of one that had stopped: what was said of its last drain must not end its next one. */
+	_cleanup_strv_ struct strv hosts = desired == PLAN_RUN ? ack_hosts(work, unit) : (struct strv){ 0 };
 	struct plan_action *action;
 
 	if (!room_for(work, unit, 1 + hosts.n))
 		return false;
-	if (desired == PLAN_RUN && !returns)
+	if (desired == PLAN_RUN && unit->desired != PLAN_DRAIN)
 		unit->proven = false; /* it starts again, and is to be held against its checks again */
 	unit->desired = desired;
 	action = add_desire(work, unit);

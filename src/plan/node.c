@@ -205,11 +205,21 @@ static bool better_to_restore(const struct unit *a, const struct unit *b)
 	return a->it->gen > b->it->gen;
 }
 
-/* When nothing of a node runs, what last passed its checks serves again. */
-static void restore(struct work *work, struct node *node)
+static bool is_good(const struct work *work, const struct group *group, const struct node *node)
+{
+	const struct plan_component *good = spec_component(work->service->good, group->name);
+
+	return good && node->n <= good->nodes;
+}
+
+/* When nothing of a node runs that somebody wants, what last passed its checks serves again. */
+static void restore(struct work *work, const struct group *group, struct node *node)
 {
 	struct unit *best = NULL;
 
+	/* As after `down`: what was on its way out goes on leaving when the new revision rolls. */
+	if (!node->wanted && !is_good(work, group, node))
+		return;
 	for (size_t i = 0; i < node->n_units; i++) {
 		struct unit *unit = &node->units[i];
 
@@ -225,7 +235,7 @@ static void restore(struct work *work, struct node *node)
 void hold_node(struct work *work, struct group *group, struct node *node)
 {
 	if (!node->out) {
-		restore(work, node);
+		restore(work, group, node);
 		return;
 	}
 	for (size_t i = 0; i < node->n_units; i++)

@@ -64,7 +64,7 @@ src/plan/place.c|if (!host->host->alive .. |if (
 src/plan/next.c|if (!host .. !movable)|if (!host)
 src/plan/node.c|if (node->current->lost)|if (false)
 src/plan/facts.c|return !host->alive \&\& sure.*|return false;
-src/plan/act.c|returns ? ack_hosts(work, unit) : (struct strv){ 0 }|(struct strv){ 0 }
+src/plan/act.c|desired == PLAN_RUN ? ack_hosts(work, unit) : (struct strv){ 0 }|(struct strv){ 0 }
 src/plan/facts.c|return reached(work, work->lookup->view->looking_ms, PLAN_SETTLE_MS)|return true
 src/plan/facts.c|if (unit->misplaced .. work->status.phase|if (false \&\& work->status.phase
 src/plan/groups.c|!host_fits(unit->host, group->want)|false

@@ -535,6 +535,26 @@ static void a_rollback_ends_when_the_last_container_has_gone(void **state)
 	}
 }
 
+/* `up` while a `down` is under way, without a component that had been there. */
+static void what_nobody_wants_any_more_is_not_started_again(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	for (unsigned good = 0; good < 2; good++) {
+		struct plan_service *service = start_view(&view, PLAN_PREPARING, 2, good);
+
+		add_component(service->spec, "db", "d1", 1);
+		if (good) {
+			service->good = new_spec(1);
+			add_component(service->good, "web", "w1", 1);
+		}
+		add_instance(&view, "db", 1, 2, "d1", PLAN_PREPARE, PLAN_BUILDING);
+		add_instance(&view, "web", 1, 1, "w1", PLAN_STOP, PLAN_STOPPED);
+		plans(&view, good ? "status preparing 2 good 1 step 8\ndesire web/1.1 run\n" : "");
+	}
+}
+
 static void large_transactions_are_cut(void **state)
 {
 	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
@@ -585,6 +605,7 @@ int main(void)
 		cmocka_unit_test(what_a_host_outside_found_is_not_there),
 		cmocka_unit_test(removed_is_said_when_the_last_container_has_gone),
 		cmocka_unit_test(a_rollback_ends_when_the_last_container_has_gone),
+		cmocka_unit_test(what_nobody_wants_any_more_is_not_started_again),
 		cmocka_unit_test(large_transactions_are_cut),
 	};
 
