@@ -7,9 +7,13 @@
 
 #include "agent/links-hold.h"
 
-/* So long after Consul has it, a leader and an agent that are connected have acted by it. */
-#define KNOWN_MS 12000
-#define FIRM_MS 9000
+/*
+ * So long after Consul has it, a leader that is connected has acted by it: its answer may be late, word of it may take
+ * its time, and so may the transaction. What has served for less than the first and the last of these may be taken for
+ * one that does not, by a transaction that is on its way since; it cannot be asked of the plan that it knows better.
+ */
+#define KNOWN_MS (LATE_MS + DELAY_MS + WAY_MS)
+#define FIRM_MS (LATE_MS + WAY_MS)
 
 static bool is_running(const struct world *w, int slot)
 {

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LATE_MS 5000 /* so far is a late answer behind at most */
-
 void kv_copy(struct kv *to, const struct kv *from)
 {
 	memcpy(to, from, offsetof(struct kv, acks));
@@ -16,7 +14,7 @@ void kv_copy(struct kv *to, const struct kv *from)
 
 static int64_t delay(struct world *w)
 {
-	return chance(w, 20) ? between(w, 100, 3000) : between(w, 1, 30);
+	return chance(w, 20) ? between(w, 100, DELAY_MS) : between(w, 1, 30);
 }
 
 void touch(struct world *w)

@@ -245,7 +245,7 @@ static void plan_once(struct world *w)
 	if (late)
 		sooner(&leader->next, w->now + between(w, 5, 2000));
 	leader->apply_at =
-	    leader->actions.n ? w->now + (chance(w, 15) ? between(w, 50, 4000) : between(w, 1, 15)) : NEVER;
+	    leader->actions.n ? w->now + (chance(w, 15) ? between(w, 50, WAY_MS) : between(w, 1, 15)) : NEVER;
 }
 
 /* One transaction after the other; the leader may be lost between any two. */

@@ -27,6 +27,9 @@
 #define HOMES_MAX (COMPONENTS * NODES_MAX)
 #define SNAPSHOTS 16
 #define NEVER INT64_MAX
+#define LATE_MS 5000  /* so far behind is a late answer of Consul at most */
+#define DELAY_MS 3000 /* so long takes word of a change at most */
+#define WAY_MS 4000   /* so long is a transaction on its way at most */
 
 /* What a version of a component does when it is built and run. */
 enum nature { FINE, SLOW, BUILD_FAILS, START_FAILS, NEVER_HEALTHY, NATURES };
