@@ -290,7 +290,7 @@ static void check_waited(struct world *w, int slot)
 		const struct ack *ack = find_ack(&w->kv, r->uid, c->uid);
 
 		if (w->actual[i].used && c->assigned && c->service == r->service && uses(c->component, r->component) &&
-		    (c->desired == PLAN_RUN || c->desired == PLAN_DRAIN) &&
+		    (c->desired == PLAN_RUN || c->desired == PLAN_DRAIN || w->now - c->told_at < KNOWN_MS) &&
 		    (!ack || ack->sessions || ack->since_ms != r->since_ms || w->now - ack->at < KNOWN_MS))
 			return;
 	}
