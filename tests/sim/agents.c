@@ -438,6 +438,9 @@ static void look(struct world *w, int slot)
 		a->say_at = w->now + between(w, 1, 50);
 		return;
 	}
+	if (step == CONVERGE_NOTHING && view.assigned && view.proven && view.level &&
+	    view.container == CONTAINER_RUNNING) /* whatever failed before, it is as it should be */
+		forgive(a);
 	report(w, slot, &view);
 	if (step != CONVERGE_NOTHING)
 		begin_step(w, slot, step);

@@ -283,7 +283,7 @@ static void check_waited(struct world *w, int slot)
 
 	if (!is_steady(w, KNOWN_MS) || !host_is_well(w, r->host) || w->now - w->kv.host_seen_at[r->host] < KNOWN_MS ||
 	    r->n > nodes_in(spec_in_work(w, r->service), r->component) || w->services[r->service].n_outs ||
-	    r->since_ms < w->kv.services[r->service].phase_since_ms || w->now - r->told_at < 2 * KNOWN_MS)
+	    r->told_at < w->kv.services[r->service].phase_at || w->now - r->told_at < 2 * KNOWN_MS)
 		return;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *c = &w->kv.records[i];
