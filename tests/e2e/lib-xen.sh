@@ -89,6 +89,7 @@ h1_begin() {
 	docker cp "$TMP/agent-h1" "$container:/etc/default/tepuy-agent" >/dev/null
 	docker exec "$container" sh -c 'chown root:consul /etc/consul.d/lab.json; chmod 640 /etc/consul.d/lab.json
 		systemctl enable --now docker consul tepuy-agent' >/dev/null 2>&1
+	docker exec "$container" apt-get update -qq >/dev/null 2>&1 # images are made of what its mirror has
 	lab_store "$container"
 }
 

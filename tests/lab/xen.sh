@@ -23,7 +23,7 @@ if ! declare -F lab_dir >/dev/null; then
 	. "$xen_here/hosts.sh"
 fi
 xen_images=${XEN_IMAGES:-$lab_state/xen-images}
-xen_boot_seconds=${XEN_BOOT_SECONDS:-900}
+xen_boot_seconds=${XEN_BOOT_SECONDS:-1800}
 
 xen_dir() {
 	echo "$(lab_dir "$1")/xen"
@@ -166,13 +166,13 @@ xen_snapshot() {
 }
 
 xen_freeze() { # DIRECTORY KIND
-	python3 "$xen_here/qemu.py" script "$1/agent.sock" 120 <<-'END' || return
+	python3 "$xen_here/qemu.py" script "$1/agent.sock" 600 <<-'END' || return
 		[ ! -e /proc/xen/capabilities ] || xl list >/dev/null || exit
 		sync
 		echo 3 >/proc/sys/vm/drop_caches
 	END
 	xen_monitor "$1/monitor.sock" stop 'savevm up' quit
-	lab_wait 60 xen_has_ended "$1"
+	lab_wait 600 xen_has_ended "$1"
 }
 
 xen_has_ended() {
