@@ -14,7 +14,6 @@ xen_begin() {
 	LAB=tt-$1-$$
 	SERVICE=tt-$1-$$
 	lab_state=$TMP/lab
-	xen_images=${XEN_IMAGES:-/var/cache/tepuy-tests/xen-images}
 	at_exit xen_end
 	lab_up "$LAB" "${LAB_SUBNET:-auto}" 1 ready || { echo "the lab did not come up"; exit 1; }
 	xen_up "$LAB" ready || { echo "the Xen host did not come up"; exit 1; }
