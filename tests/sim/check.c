@@ -106,7 +106,7 @@ static void check_kept_of(struct world *w, int service, int c, const bool servin
 	for (unsigned n = 1; n <= NODES_MAX; n++) {
 		struct node_record *node = &s->nodes[c][n];
 
-		if (serving[n])
+		if (firm[n]) /* after a fault too it is known only then that it serves again */
 			node->excused = false;
 		node->served = (node->served || firm[n]) && w->now >= node->until && !out_of(w, service, c, n);
 		down[n] = node->served && !node->excused && !serving[n];
@@ -144,9 +144,10 @@ void check_always(struct world *w)
 void check_empty_route(struct world *w, int consumer, int dropped)
 {
 	const struct record *r = &w->kv.records[dropped];
+	int64_t said_ms = w->now - w->kv.host_seen_at[r->host];
 
 	if (w->now - w->actual[dropped].serves_since > KNOWN_MS && !w->hosts[r->host].mute &&
-	    (w->kv.host_alive[r->host] || w->now - w->kv.host_seen_at[r->host] < HOLD_DEAD_MS))
+	    (w->kv.host_alive[r->host] ? said_ms > KNOWN_MS : said_ms < HOLD_DEAD_MS))
 		fail(w, "%s sends to nobody, and %s serves", instance_name(&w->kv.records[consumer]), instance_name(r));
 }
 
