@@ -122,8 +122,9 @@ static void add_interfaces(struct buf *to, const struct strv *interfaces)
 }
 
 /*
- * What is forwarded by a bridge of this host; what the host itself sends does not pass here. A machine's answers, and
- * what is no TCP and no UDP (ARP above all), pass.
+ * What is forwarded by a bridge of this host; what the host itself sends does not pass here. Connections are not
+ * tracked, as not every kernel can do so for bridges: of TCP the packet that begins one is dropped, of UDP what does
+ * not go to the ports that Linux asks from. What is neither (ARP above all) passes.
  */
 static void add_bridge(struct buf *to, const struct firewall_rules *rules)
 {
@@ -135,7 +136,8 @@ static void add_bridge(struct buf *to, const struct firewall_rules *rules)
 		     "\t\ttype filter hook forward priority -200; policy accept;\n"
 		     "\t\tip saddr @hosts accept\n"
 		     "\t\tip daddr . meta l4proto . th dport @open accept\n"
-		     "\t\tip daddr @guests meta l4proto { tcp, udp } ct direction original counter drop\n"
+		     "\t\tip daddr @guests tcp flags & (syn | ack) == syn counter drop\n"
+		     "\t\tip daddr @guests udp dport != 32768-60999 counter drop\n"
 		     "\t}\n"
 		     "}\n");
 }
