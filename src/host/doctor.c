@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "host/doctor-work.h"
 
 /* In the order in which they are shown. */
@@ -17,6 +18,8 @@ static const doctor_look looks[] = {
 
 void doctor_add(struct doctor_report *report, const char *check, enum doctor_level level, char *text, char *advice)
 {
+	/* A word of the machine's that was cut may have lost the end of its last character. */
+	text_printable(text, false);
 	report->list = grow_array(report->list, report->n, &report->cap, sizeof(*report->list));
 	report->list[report->n++] = (struct doctor_finding){ check, level, text, advice };
 }
