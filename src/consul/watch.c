@@ -161,7 +161,14 @@ static void on_reply(void *data, int r, struct http_reply *reply, struct err *er
 
 static void ask(struct consul_watch *watch)
 {
-	struct http_request request = { .method = "GET", .timeout_ms = REQUEST_TIMEOUT_MS, .most = CONSUL_MOST_REPLY };
+	struct http_request request = {
+		.method = "GET",
+		.timeout_ms = REQUEST_TIMEOUT_MS,
+		.most = CONSUL_MOST_REPLY,
+		/* The index is of the Consul that was asked: one that came back without its data may not reach it for
+		   long. */
+		.once = true,
+	};
 	_cleanup_(freep) char *path = NULL;
 	char join = strchr(watch->path, '?') ? '&' : '?';
 

@@ -22,7 +22,7 @@ struct http_exchange {
 	struct curl_slist *headers;
 	size_t header_bytes;
 	struct http_part part; /* of a Content-Range; `len` 0: there was none */
-	bool head_told;
+	bool head_told, sent;
 	struct http_reply reply;
 	int failure;  /* positive errno that a callback stopped the transfer with */
 	bool invalid; /* the request itself cannot be sent: failure says why */

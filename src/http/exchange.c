@@ -272,6 +272,19 @@ static void set_part(struct http_exchange *x)
 	}
 }
 
+static int on_send(void *data, char *from, char *to, int from_port, int to_port)
+{
+	struct http_exchange *x = data;
+
+	(void)from, (void)to, (void)from_port, (void)to_port;
+	if (x->sent && x->request->once) {
+		x->failure = ECONNRESET;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	x->sent = true;
+	return CURL_PREREQFUNC_OK;
+}
+
 void http_exchange_init(struct http_exchange *x, CURL *curl, const struct http_server *server,
 			const struct http_request *request)
 {
@@ -287,6 +300,8 @@ void http_exchange_init(struct http_exchange *x, CURL *curl, const struct http_s
 	if (request->timeout_ms >= 0)
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
 				 (long)(request->timeout_ms ? request->timeout_ms : DEFAULT_TIMEOUT_MS));
+	curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_send);
+	curl_easy_setopt(curl, CURLOPT_PREREQDATA, x);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, x);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);

@@ -49,7 +49,10 @@ struct http_request {
 	http_sink sink;     /* takes the body of a 2xx reply instead of reply.body */
 	http_head head;     /* or NULL; told before the sink */
 	void *sink_data;
-	uint64_t from;    /* not 0: asks for the body from that byte on; a server may send the whole all the same */
+	uint64_t from; /* not 0: asks for the body from that byte on; a server may send the whole all the same */
+	/* libcurl sends a request again, without a word, when a connection that was kept turns out to be dead. An
+	 * answer that is waited for long must not be asked again of another incarnation of the server: -ECONNRESET. */
+	bool once;
 	int64_t stall_ms; /* not 0: a transfer that all but stands still for so long is given up: -ETIMEDOUT */
 };
 

@@ -44,6 +44,13 @@ static enum MHD_Result respond(struct server *server, struct MHD_Connection *con
 		buf_printf(&body, "status %s", url + 8);
 		return answer(connection, (unsigned)atoi(url + 8), NULL, &body);
 	}
+	if (text_starts(url, "/drop/")) {
+		if (!server->dropped) {
+			server->dropped = true;
+			return MHD_NO;
+		}
+		return answer(connection, (unsigned)atoi(url + 6), NULL, &body);
+	}
 	if (text_starts(url, "/bytes/")) {
 		size_t n = (size_t)atol(url + 7);
 
@@ -118,6 +125,7 @@ void server_start(struct server *server, const char *unix_path)
 	int fd;
 
 	server->stop_fd = eventfd(0, 0);
+	server->dropped = false;
 	if (unix_path) {
 		snprintf(server->base, sizeof(server->base), "unix:%s", unix_path);
 		fd = listen_unix(unix_path);

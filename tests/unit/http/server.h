@@ -5,16 +5,19 @@
  *   /echo         answers with the request's method, content type, token, a newline and its body
  *   /bytes/<n>    answers with n times 'x'
  *   /index/<text> answers with that X-Consul-Index
+ *   /drop/<n>     closes the connection instead of an answer to the first of these; then as /status/<n>
  *   /slow         does not answer until server_stop
  */
 #ifndef TEPUY_TESTS_HTTP_SERVER_H
 #define TEPUY_TESTS_HTTP_SERVER_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 struct server {
 	struct MHD_Daemon *daemon;
 	int stop_fd;
+	bool dropped;
 	char base[128];
 };
 

@@ -317,6 +317,38 @@ static void test_many_at_once(void **state)
 	}
 }
 
+static void drop(bool once, struct outcome *outcome)
+{
+	struct outcome before = { 0 };
+
+	get("/status/200", &before); /* leaves a connection to be used again */
+	run_until(&before, 1);
+	http_loop_start(
+	    loop, server.base, NULL,
+	    &(struct http_request){ .method = "GET", .path = "/drop/200", .timeout_ms = 5000, .once = once }, on_done,
+	    outcome);
+	run_until(outcome, 1);
+}
+
+static void test_sent_again_on_a_new_connection(void **state)
+{
+	struct outcome outcome = { 0 };
+
+	(void)state;
+	drop(false, &outcome);
+	assert_int_equal(outcome.r, 0);
+	assert_int_equal(outcome.status, 200);
+}
+
+static void test_never_sent_again_when_once(void **state)
+{
+	struct outcome outcome = { 0 };
+
+	(void)state;
+	drop(true, &outcome);
+	assert_int_equal(outcome.r, -ECONNRESET);
+}
+
 #define loop_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -338,6 +370,8 @@ int main(void)
 		loop_test(test_loop_freed_within_done),
 		loop_test(test_loop_freed_with_calls_waiting),
 		loop_test(test_many_at_once),
+		loop_test(test_sent_again_on_a_new_connection),
+		loop_test(test_never_sent_again_when_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
