@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/i18n.h"
@@ -21,9 +23,10 @@ struct exec {
 	struct buf waiting; /* input that the host has no room for yet */
 	size_t given;       /* of command->input */
 	bool input_ended, eof_sent;
-	int status;  /* -1: it has not been told */
-	bool closed; /* by the host */
-	int failure; /* what the sink ended it with */
+	bool readable, stopped; /* input_fd, and what stop_fd says */
+	int status;             /* -1: it has not been told */
+	bool closed;            /* by the host */
+	int failure;            /* what the sink ended it with */
 };
 
 char *remote_quote(const struct strv *argv)
@@ -47,6 +50,8 @@ static void give(struct exec *exec, bool is_stderr, const char *bytes, size_t le
 	r = exec->command->sink(exec->command->data, is_stderr, bytes, len);
 	if (r < 0)
 		exec->failure = r;
+	/* A sink that is slow is not the host's silence. */
+	exec->remote->heard = clock_monotonic_ms();
 }
 
 static void through_gate(struct exec *exec, const char *bytes, size_t len)
@@ -111,20 +116,34 @@ static void on_close(ssh_session ssh, ssh_channel channel, void *user)
 	exec->closed = true;
 }
 
+enum start_step { START_OPEN, START_TERMINAL, START_RUN, START_DONE };
+
+static int start_step(struct exec *exec, enum start_step step, const char *line)
+{
+	const struct remote_command *command = exec->command;
+
+	if (step == START_OPEN)
+		return ssh_channel_open_session(exec->channel);
+	if (step == START_TERMINAL && !command->tty)
+		return SSH_OK;
+	if (step == START_TERMINAL)
+		return ssh_channel_request_pty_size(exec->channel, "xterm",
+						    command->columns > 0 ? command->columns : 80,
+						    command->rows > 0 ? command->rows : 24);
+	return ssh_channel_request_exec(exec->channel, line);
+}
+
 /* Repeats what libssh says to repeat, until the time is over. */
 static int start(struct exec *exec, const char *line, int64_t deadline, struct err *err)
 {
 	struct remote *remote = exec->remote;
-	bool open = false;
+	enum start_step step = START_OPEN;
 
-	for (;;) {
-		int rc = open ? ssh_channel_request_exec(exec->channel, line) : ssh_channel_open_session(exec->channel);
-		int r;
+	while (step != START_DONE) {
+		int rc = start_step(exec, step, line), r;
 
-		if (rc == SSH_OK && open)
-			return 0;
 		if (rc == SSH_OK) {
-			open = true;
+			step++;
 			continue;
 		}
 		if (rc != SSH_AGAIN && !ssh_is_connected(remote->ssh))
@@ -138,6 +157,36 @@ static int start(struct exec *exec, const char *line, int64_t deadline, struct e
 		if (r < 0)
 			return r;
 	}
+	return 0;
+}
+
+/* What input_fd has now. */
+static int read_input(struct exec *exec)
+{
+	const struct remote_command *command = exec->command;
+	_cleanup_(freep) char *piece = xmalloc(PIECE);
+	struct remote_input input = { .bytes = &exec->waiting };
+	ssize_t n = read(command->input_fd, piece, PIECE);
+	int r;
+
+	exec->readable = false;
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0 && command->decode)
+		return -EPIPE;
+	if (n == 0) {
+		exec->input_ended = true;
+		return 0;
+	}
+	if (!command->decode) {
+		buf_add(&exec->waiting, piece, (size_t)n);
+		return 0;
+	}
+	r = command->decode(command->data, piece, (size_t)n, &input);
+	exec->input_ended = input.ended;
+	if (r == 0 && command->tty && input.rows > 0 && input.columns > 0)
+		ssh_channel_change_pty_size(exec->channel, input.columns, input.rows);
+	return r;
 }
 
 static int take_input(struct exec *exec, struct err *err)
@@ -145,6 +194,11 @@ static int take_input(struct exec *exec, struct err *err)
 	const struct remote_command *command = exec->command;
 	ssize_t n;
 
+	if (command->input_fd > 0) {
+		int r = exec->readable ? read_input(exec) : 0;
+
+		return r < 0 ? err_errno(err, -r, _("The input for %s cannot be read"), exec->remote->name) : 0;
+	}
 	if (command->source) {
 		n = command->source(command->data, buf_reserve(&exec->waiting, PIECE), PIECE);
 		if (n < 0)
@@ -166,7 +220,7 @@ static int take_input(struct exec *exec, struct err *err)
 static int feed(struct exec *exec, struct err *err)
 {
 	uint32_t room = ssh_channel_window_size(exec->channel);
-	bool open = !exec->sudo || exec->gate.open;
+	bool open = (!exec->sudo || exec->gate.open) && !(exec->command->hold && *exec->command->hold);
 	int n;
 
 	if (!exec->waiting.len && open && !exec->input_ended && room) {
@@ -212,6 +266,32 @@ static int too_late(struct exec *exec, struct err *err)
 		       exec->remote->name);
 }
 
+/* As session_wait, also for the command's own descriptors. */
+static int wait_any(struct exec *exec, int64_t ms, struct err *err)
+{
+	const struct remote_command *command = exec->command;
+	struct remote *remote = exec->remote;
+	bool wants = command->input_fd > 0 && !exec->input_ended && !exec->waiting.len && !exec->readable &&
+		     !(command->hold && *command->hold);
+	struct pollfd fds[] = { { .fd = ssh_get_fd(remote->ssh), .events = POLLIN },
+				{ .fd = wants ? command->input_fd : -1, .events = POLLIN },
+				{ .fd = command->stop_fd > 0 ? command->stop_fd : -1, .events = POLLIN } };
+	int next;
+
+	if (command->input_fd <= 0 && command->stop_fd <= 0)
+		return session_wait(remote, ms, err);
+	next = session_pulse(remote, err);
+	if (next < 0)
+		return next;
+	if (ssh_get_poll_flags(remote->ssh) & SSH_WRITE_PENDING)
+		fds[0].events |= POLLOUT;
+	if (poll(fds, ARRAY_SIZE(fds), (int)(ms < next ? (ms > 0 ? ms : 0) : next)) < 0)
+		return errno == EINTR ? 0 : err_errno(err, errno, _("Cannot wait for %s"), remote->name);
+	exec->readable |= fds[1].revents != 0;
+	exec->stopped |= fds[2].revents != 0;
+	return session_wait(remote, 0, err);
+}
+
 static int carry(struct exec *exec, int64_t deadline, struct err *err)
 {
 	while (!exec->closed) {
@@ -227,7 +307,9 @@ static int carry(struct exec *exec, int64_t deadline, struct err *err)
 					 exec->remote->name);
 		if (left <= 0)
 			return too_late(exec, err);
-		r = session_wait(exec->remote, r ? 0 : left, err);
+		if (exec->stopped)
+			return err_set(err, ECANCELED, _("The command on %s was given up"), exec->remote->name);
+		r = wait_any(exec, r ? 0 : left, err);
 		if (r < 0)
 			return exec->closed ? 0 : r;
 	}

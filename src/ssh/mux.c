@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,13 +21,20 @@ enum { PIECE = 32768, MOST_HELD = 1 << 18, MOST_STREAMS = 256, MOST_TAIL = 1024,
 
 enum stream_state { STREAM_OPENING, STREAM_REQUESTING, STREAM_OPEN, STREAM_DONE };
 
+/* Where someone waits for a stream to be open; guarded by the mux's lock. Freed by the one who leaves last. */
+struct opened {
+	bool done, abandoned;
+	int result;
+};
+
 struct stream {
 	struct stream *next;
+	struct opened *opened; /* NULL: nobody waits */
 	enum stream_state state;
 	int fd;
 	ssh_channel channel;
-	char *host; /* of a forward; NULL: a command */
-	uint16_t port;
+	char *host;    /* of a forward, or a socket's path; NULL: a command */
+	uint16_t port; /* 0: a socket */
 	char *line;
 	bool sudo;
 	struct sudo_gate gate;
@@ -42,7 +50,8 @@ struct mux {
 	struct strv argv; /* what a connection runs */
 	bool sudo;
 	_Atomic bool stopping, dead;
-	pthread_mutex_t lock; /* of `added` and `trouble` */
+	pthread_mutex_t lock; /* of `added`, `trouble` and what streams' openers wait for */
+	pthread_cond_t opened;
 	struct stream *added; /* from other threads, not taken up yet */
 	char *trouble;
 	struct stream *streams; /* the thread's own, as all below and the session */
@@ -73,6 +82,22 @@ static void stream_free(struct stream *stream)
 	buf_release(&stream->down);
 	buf_release(&stream->tail);
 	free(stream);
+}
+
+static void tell_opener(struct mux *mux, struct stream *stream, int result)
+{
+	struct opened *opened = stream->opened;
+
+	if (!opened)
+		return;
+	stream->opened = NULL;
+	pthread_mutex_lock(&mux->lock);
+	if (opened->abandoned)
+		free(opened);
+	else
+		*opened = (struct opened){ .done = true, .result = result };
+	pthread_cond_broadcast(&mux->opened);
+	pthread_mutex_unlock(&mux->lock);
 }
 
 static void fail(struct mux *mux, struct stream *stream, const char *why)
@@ -134,6 +159,8 @@ static int begin(struct stream *stream)
 {
 	if (stream->state == STREAM_REQUESTING)
 		return ssh_channel_request_exec(stream->channel, stream->line);
+	if (stream->host && !stream->port)
+		return ssh_channel_open_forward_unix(stream->channel, stream->host, "127.0.0.1", 0);
 	if (stream->host)
 		return ssh_channel_open_forward(stream->channel, stream->host, stream->port, "127.0.0.1", 0);
 	return ssh_channel_open_session(stream->channel);
@@ -170,6 +197,7 @@ static void step_begin(struct mux *mux, struct stream *stream)
 		return;
 	}
 	stream->state = STREAM_OPEN;
+	tell_opener(mux, stream, 0);
 }
 
 static void read_fd(struct stream *stream)
@@ -322,6 +350,7 @@ static void step(struct mux *mux)
 		}
 		*at = stream->next;
 		mux->n--;
+		tell_opener(mux, stream, -ECONNREFUSED);
 		stream_free(stream);
 	}
 }
@@ -400,6 +429,7 @@ static int start(struct mux *mux, struct mux **ret, struct err *err)
 	int r;
 
 	pthread_mutex_init(&mux->lock, NULL);
+	pthread_cond_init(&mux->opened, NULL);
 	mux->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK);
@@ -454,6 +484,7 @@ void mux_free(struct mux *mux)
 		struct stream *stream = mux->added;
 
 		mux->added = stream->next;
+		tell_opener(mux, stream, -ECONNREFUSED);
 		stream_free(stream);
 	}
 	remote_close(mux->remote);
@@ -461,15 +492,26 @@ void mux_free(struct mux *mux)
 		close(mux->listener);
 	close(mux->wake);
 	pthread_mutex_destroy(&mux->lock);
+	pthread_cond_destroy(&mux->opened);
 	free(mux->trouble);
 	strv_release(&mux->argv);
 	free(mux);
 }
 
+static void add(struct mux *mux, struct stream *stream)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&mux->lock);
+	stream->next = mux->added;
+	mux->added = stream;
+	pthread_mutex_unlock(&mux->lock);
+	(void)!write(mux->wake, &one, sizeof(one));
+}
+
 int mux_forward(struct mux *mux, const char *host, uint16_t port, struct err *err)
 {
 	struct stream *stream;
-	uint64_t one = 1;
 	int pair[2];
 
 	if (mux->dead)
@@ -479,12 +521,38 @@ int mux_forward(struct mux *mux, const char *host, uint16_t port, struct err *er
 	stream = stream_new(pair[1]);
 	stream->host = xstrdup(host);
 	stream->port = port;
-	pthread_mutex_lock(&mux->lock);
-	stream->next = mux->added;
-	mux->added = stream;
-	pthread_mutex_unlock(&mux->lock);
-	(void)!write(mux->wake, &one, sizeof(one));
+	add(mux, stream);
 	return pair[0];
+}
+
+int mux_add_socket(struct mux *mux, int fd, const char *path, int64_t timeout_ms, struct err *err)
+{
+	struct stream *stream = stream_new(fd);
+	struct opened *opened;
+	struct timespec until;
+	int r;
+
+	if (mux->dead) {
+		stream_free(stream);
+		return session_lost(mux->remote, err);
+	}
+	opened = xcalloc(1, sizeof(*opened));
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += timeout_ms / 1000 + 1;
+	stream->host = xstrdup(path);
+	stream->opened = opened;
+	add(mux, stream);
+	pthread_mutex_lock(&mux->lock);
+	while (!opened->done && pthread_cond_timedwait(&mux->opened, &mux->lock, &until) != ETIMEDOUT)
+		;
+	r = opened->done ? opened->result : -ETIMEDOUT;
+	opened->abandoned = true;
+	if (opened->done)
+		free(opened);
+	pthread_mutex_unlock(&mux->lock);
+	if (r < 0)
+		return err_errno(err, -r, _("The socket %s on %s cannot be opened"), path, mux->remote->name);
+	return 0;
 }
 
 bool mux_is_alive(struct mux *mux)

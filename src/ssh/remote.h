@@ -51,9 +51,12 @@ typedef char *(*remote_ask_fn)(void *data, enum remote_question question, const 
 struct remote_options {
 	const char *config;      /* NULL: ~/.ssh/config and /etc/ssh/ssh_config */
 	const char *known_hosts; /* NULL: ssh_config's, or ~/.ssh/known_hosts */
-	int64_t connect_ms;      /* until the session is open; 0: 10 s */
-	int64_t silence_ms;      /* keepalive: a host that says nothing for so long is gone; 0: 15 s */
-	remote_ask_fn ask;       /* NULL: nobody is asked */
+	/* A private key's file: it alone is tried, and neither ssh_config nor known_hosts are looked at, as for
+	 * machines that the program made by itself. Needs the host's fingerprint. NULL: none. */
+	const char *identity;
+	int64_t connect_ms; /* until the session is open; 0: 10 s */
+	int64_t silence_ms; /* keepalive: a host that says nothing for so long is gone; 0: 15 s */
+	remote_ask_fn ask;  /* NULL: nobody is asked */
 	void *ask_data;
 	struct remote_dial *through; /* borrowed: the connection is a channel of its session, as seen from that host */
 };
@@ -73,15 +76,31 @@ typedef int (*remote_sink)(void *data, bool is_stderr, const char *bytes, size_t
 /* Fills up to `size` bytes of standard input; 0 is the end. */
 typedef ssize_t (*remote_source)(void *data, char *to, size_t size);
 
+/* What a piece of a user's input says: bytes for the program, a new size of its terminal (0: none). */
+struct remote_input {
+	struct buf *bytes; /* to append to */
+	int rows, columns;
+	bool ended; /* nothing more will come */
+};
+
+/* Reads what came from input_fd; negative errno ends the command with that error. */
+typedef int (*remote_decode)(void *data, const char *bytes, size_t len, struct remote_input *to);
+
 struct remote_command {
 	const struct strv *argv; /* quoted for the remote shell here and nowhere else */
 	bool sudo;               /* as root: nothing to do if we are, `sudo -n`, or `sudo -S` with the password asked */
 	const void *input;
 	size_t input_len;
 	remote_source source; /* instead of input */
-	remote_sink sink;     /* NULL: output is thrown away */
-	void *data;           /* of source and sink */
-	int64_t timeout_ms;   /* whole command; 0: 10 minutes; negative: none */
+	int input_fd;         /* > 0: instead of both, as it comes; its end is the end of the input */
+	remote_decode decode; /* of input_fd, whose end is then -EPIPE; NULL: plain bytes */
+	const bool *hold;     /* input_fd is not read while this is true (the sink may change it); NULL: read at once */
+	int stop_fd;          /* > 0: the command ends with -ECANCELED once this is readable */
+	bool tty;             /* in a terminal of that size */
+	int rows, columns;
+	remote_sink sink;   /* NULL: output is thrown away */
+	void *data;         /* of source, decode and sink */
+	int64_t timeout_ms; /* whole command; 0: 10 minutes; negative: none */
 };
 
 /* Runs it in a channel of its own. `ret_status`: exit status, 128+n for signal n. */

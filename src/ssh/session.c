@@ -13,6 +13,8 @@
 #include "ssh/jump.h"
 #include "ssh/known-hosts.h"
 
+#define NO_CONFIG "" /* as the name of a file of which nothing is read */
+
 enum { CONNECT_MS = 10000, SILENCE_MS = 15000, MOST_TRIES = 3, MOST_DEPTH = 8 };
 
 static const struct {
@@ -86,7 +88,7 @@ static int shared_config(const char *file, const struct ssh_config **ret, struct
 	if (!known) {
 		struct ssh_config *config;
 
-		r = ssh_config_load(file, &config, err);
+		r = file && !*file ? ssh_config_parse(file, "", 0, &config, err) : ssh_config_load(file, &config, err);
 		if (r == 0) {
 			known = xcalloc(1, sizeof(*known));
 			*known = (struct known){ .next = all, .file = xstrdup(file), .config = config };
@@ -273,17 +275,29 @@ static int find_known(struct opening *opening, struct err *err)
 	return know_as(opening, known_hosts_name(settings->hostname, settings->port), err);
 }
 
+/* Nothing of the operator's own: this key, and the fingerprint that the caller has. */
+static void only_identity(struct ssh_settings *settings, const char *identity)
+{
+	strv_release(&settings->identities);
+	strv_add(&settings->identities, identity);
+	settings->identities_only = true;
+	strv_release(&settings->known_hosts);
+	strv_release(&settings->global_known_hosts);
+}
+
 static int settle(struct opening *opening, const char *via, struct err *err)
 {
 	const struct remote_host *host = opening->host;
 	const struct remote_options *options = opening->options;
 	struct ssh_settings *settings = &opening->settings;
 	const struct ssh_config *config = NULL;
-	int r = shared_config(options->config, &config, err);
+	int r = shared_config(options->identity ? NO_CONFIG : options->config, &config, err);
 
 	if (r < 0)
 		return r;
 	ssh_config_resolve(config, host->name, host->user, host->port, settings);
+	if (options->identity)
+		only_identity(settings, options->identity);
 	if (host->address) {
 		free(settings->hostname);
 		settings->hostname = xstrdup(host->address);
