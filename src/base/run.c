@@ -119,15 +119,16 @@ static int take_output(struct run *run, struct child *child, struct buf *output)
 	return 1;
 }
 
-/* Moves bytes until the output ends; -ETIMEDOUT at the deadline. */
+/* Moves bytes until the output ends; -ETIMEDOUT at the deadline, -ECANCELED when told to stop. */
 static int exchange(struct run *run, struct child *child, struct buf *output)
 {
 	int64_t deadline = clock_monotonic_ms() + (run->timeout_ms ? run->timeout_ms : 600000);
 	size_t sent = 0;
 
 	for (;;) {
-		struct pollfd fds[2] = { { .fd = child->out, .events = POLLIN },
-					 { .fd = child->in, .events = POLLOUT } };
+		struct pollfd fds[3] = { { .fd = child->out, .events = POLLIN },
+					 { .fd = child->in, .events = POLLOUT },
+					 { .fd = run->stop_fd > 0 ? run->stop_fd : -1, .events = POLLIN } };
 		int64_t left = deadline - clock_monotonic_ms();
 
 		if (child->in >= 0 && sent == run->input_len) {
@@ -136,8 +137,10 @@ static int exchange(struct run *run, struct child *child, struct buf *output)
 		}
 		if (left <= 0)
 			return -ETIMEDOUT;
-		if (poll(fds, 2, (int)(left > 60000 ? 60000 : left)) < 0 && errno != EINTR)
+		if (poll(fds, 3, (int)(left > 60000 ? 60000 : left)) < 0 && errno != EINTR)
 			return -errno;
+		if (fds[2].revents)
+			return -ECANCELED;
 		if (fds[1].fd >= 0 && fds[1].revents)
 			feed_input(run, child, &sent);
 		if (fds[0].revents && !take_output(run, child, output))

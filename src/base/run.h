@@ -20,6 +20,7 @@ struct run {
 	int64_t timeout_ms;          /* 0: ten minutes */
 	size_t most_output;          /* bytes kept of the output, the last ones (0: 64 KiB) */
 	int output_fd;               /* also given all output as it comes; -1 or 0: nowhere */
+	int stop_fd;                 /* > 0: it is killed once this is readable, and -ECANCELED returned */
 	int (*in_child)(void *data); /* runs in the child before exec; negative errno stops it; NULL: nothing */
 	void *child_data;
 };

@@ -11,6 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/i18n.h"
 #include "base/text.h"
 #include "image/beneath.h"
@@ -28,6 +29,11 @@ struct untar {
 	char *path_owned;
 	int dir;    /* -1: only look */
 	bool layer; /* a layer, else a bundle */
+	enum {
+		NOT_ONTO,
+		ONTO_CLEAR,
+		ONTO_WRITE
+	} onto; /* a layer onto those below it: first what it hides is removed */
 	size_t entries;
 	uint64_t bytes;
 	int parent; /* directory that was used last, -1: none */
@@ -207,12 +213,17 @@ static int copy_data(struct untar *u, int fd, struct err *err)
 	return 0;
 }
 
-/* In a layer a later entry replaces an earlier one. */
+/* In a layer a later entry replaces an earlier one; onto lower layers also a directory of theirs. */
 static int make_room(struct untar *u, int parent, const char *name)
 {
+	_cleanup_(freep) char *path = NULL;
+
 	if (!u->layer || unlinkat(parent, name, 0) == 0 || errno == ENOENT)
 		return 0;
-	return errno == EISDIR ? -EEXIST : -errno;
+	if (errno != EISDIR || !u->onto)
+		return errno == EISDIR ? -EEXIST : -errno;
+	path = xasprintf("/proc/self/fd/%d/%s", parent, name);
+	return fs_remove_tree(path, NULL);
 }
 
 static int write_file(struct untar *u, int parent, const char *name, struct err *err)
@@ -236,7 +247,9 @@ static int write_directory(struct untar *u, int parent, const char *name, struct
 	if (mkdirat(parent, name, 0755) == 0)
 		return u->layer || fchmodat(parent, name, 0755, 0) == 0 ? 0 : cannot_write(u, errno, err);
 	if (errno == EEXIST && u->layer && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-		return 0; /* made as the parent of an earlier entry */
+		return 0; /* made as the parent of an earlier entry, or by a lower layer */
+	if (errno == EEXIST && u->onto && make_room(u, parent, name) == 0 && mkdirat(parent, name, 0755) == 0)
+		return 0;
 	return cannot_write(u, errno, err);
 }
 
@@ -264,6 +277,21 @@ static int write_whiteout(struct untar *u, int parent, const char *name, struct 
 	if (make_room(u, parent, name) < 0 || !*name)
 		return bad(u, err, _("contradicts another entry"));
 	return mknodat(parent, name, S_IFCHR, makedev(0, 0)) < 0 ? cannot_write(u, errno, err) : 0;
+}
+
+/* What lower layers have is removed for good. */
+static int clear_hidden(struct untar *u, int parent, const char *name, struct err *err)
+{
+	_cleanup_strv_ struct strv all = { 0 };
+	int r = 0;
+
+	if (strcmp(name, ".wh..wh..opq") == 0)
+		r = beneath_list(parent, &all);
+	else if (!text_starts(name, ".wh..wh.") && name[strlen(".wh.")])
+		strv_add(&all, name + strlen(".wh."));
+	for (size_t i = 0; i < all.n && r == 0; i++)
+		r = make_room(u, parent, all.v[i]);
+	return r < 0 ? cannot_write(u, -r, err) : 0;
 }
 
 static int set_xattrs(struct untar *u, int parent, const char *name)
@@ -328,6 +356,13 @@ static int write_node(struct untar *u, int parent, const char *name, struct err 
 	return write_file(u, parent, name, err);
 }
 
+static bool is_whiteout(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return text_starts(slash ? slash + 1 : path, ".wh.");
+}
+
 static int take_layer_entry(struct untar *u, struct err *err)
 {
 	mode_t type = archive_entry_filetype(u->entry);
@@ -341,9 +376,13 @@ static int take_layer_entry(struct untar *u, struct err *err)
 		return bad(u, err, _("does not have a plain path inside the tree"));
 	if (!hard && (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFSOCK))
 		return 0;
+	if (u->onto && is_whiteout(u->path) != (u->onto == ONTO_CLEAR))
+		return 0;
 	parent = open_parent(u, &name);
 	if (parent < 0)
 		return cannot_write(u, -parent, err);
+	if (u->onto == ONTO_CLEAR)
+		return clear_hidden(u, parent, name, err);
 	if (text_starts(name, ".wh."))
 		return write_whiteout(u, parent, name, err);
 	r = write_node(u, parent, name, err);
@@ -409,19 +448,39 @@ int untar_bundle(const void *tar, size_t len, int dir, struct err *err)
 	return take_entries(&u, err);
 }
 
+static int unpack_layer(struct untar *u, const char *path, struct err *err)
+{
+	int r;
+
+	archive_read_support_format_tar(u->archive);
+	archive_read_support_filter_all(u->archive);
+	if (archive_read_open_filename(u->archive, path, (size_t)1 << 18) != ARCHIVE_OK)
+		return err_set(err, archive_errno(u->archive) > 0 ? archive_errno(u->archive) : EIO,
+			       _("Cannot read %s: %s"), path, archive_error_string(u->archive));
+	r = take_entries(u, err);
+	if (r < 0)
+		err_wrap(err, _("Cannot unpack the layer %s"), path);
+	return r;
+}
+
 int untar_layer(const char *path, int dir, struct err *err)
 {
 	_cleanup_(
 	    untar_release) struct untar u = { .archive = archive_read_new(), .dir = dir, .parent = -1, .layer = true };
-	int r;
 
-	archive_read_support_format_tar(u.archive);
-	archive_read_support_filter_all(u.archive);
-	if (archive_read_open_filename(u.archive, path, (size_t)1 << 18) != ARCHIVE_OK)
-		return err_set(err, archive_errno(u.archive) > 0 ? archive_errno(u.archive) : EIO,
-			       _("Cannot read %s: %s"), path, archive_error_string(u.archive));
-	r = take_entries(&u, err);
-	if (r < 0)
-		err_wrap(err, _("Cannot unpack the layer %s"), path);
+	return unpack_layer(&u, path, err);
+}
+
+int untar_onto(const char *path, int dir, struct err *err)
+{
+	int r = 0;
+
+	for (int pass = ONTO_CLEAR; pass <= ONTO_WRITE && r == 0; pass++) {
+		_cleanup_(untar_release) struct untar u = {
+			.archive = archive_read_new(), .dir = dir, .parent = -1, .layer = true, .onto = pass
+		};
+
+		r = unpack_layer(&u, path, err);
+	}
 	return r;
 }

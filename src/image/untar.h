@@ -28,6 +28,12 @@ int untar_bundle(const void *tar, size_t len, int dir, struct err *err);
  */
 int untar_layer(const char *path, int dir, struct err *err);
 
+/*
+ * As untar_layer, but onto the layers below it, in one tree without an overlay, as a machine's disk has them: what its
+ * ".wh." entries hide is removed first.
+ */
+int untar_onto(const char *path, int dir, struct err *err);
+
 /* Whether a symbolic link that lies `depth` directories deep (0: at the top) can only lead to places in the tree. */
 bool untar_link_stays(const char *target, size_t depth);
 

@@ -288,6 +288,49 @@ static void a_link_in_a_layer_leads_nowhere_outside(void **state)
 	assert_int_equal(access(escaped, F_OK), -1);
 }
 
+static bool there(const char *dir, const char *name)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/back/%s", dir, name);
+
+	return access(path, F_OK) == 0;
+}
+
+/* A whiteout, an opaque directory that keeps what its own layer has, a directory instead of a file and the reverse. */
+static void a_layer_onto_another_hides_what_it_says(void **state)
+{
+	static const struct tar_entry entries[] = {
+		{ .path = "d/new", .mode = S_IFREG | 0644 },    { .path = "d/.wh..wh..opq", .mode = S_IFREG | 0644 },
+		{ .path = ".wh.gone", .mode = S_IFREG | 0644 }, { .path = ".wh.tree", .mode = S_IFREG | 0644 },
+		{ .path = "f", .mode = S_IFDIR | 0755 },        { .path = "f/inside", .mode = S_IFREG | 0644 },
+		{ .path = "was-dir", .mode = S_IFREG | 0644 },
+	};
+	_cleanup_(freep) char *layer = fs_join(*state, "upper"), *to = fs_join(*state, "back");
+	_cleanup_buf_ struct buf bytes = { 0 };
+	_cleanup_tar_ struct tar_writer *tar = tar_new(write_to, &bytes);
+	_cleanup_(closep) int fd = -1;
+
+	scratch_directory(*state, "back", 0755);
+	scratch_directory(*state, "back/d", 0755);
+	scratch_directory(*state, "back/tree", 0755);
+	scratch_directory(*state, "back/was-dir", 0755);
+	scratch_file(*state, "back/d/old", "x", 0644);
+	scratch_file(*state, "back/tree/deep", "x", 0644);
+	scratch_file(*state, "back/was-dir/deep", "x", 0644);
+	scratch_file(*state, "back/gone", "x", 0644);
+	scratch_file(*state, "back/f", "x", 0644);
+	scratch_file(*state, "back/stays", "x", 0644);
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
+		tar_add(tar, &entries[i]);
+	tar_finish(tar);
+	assert_int_equal(fs_write(layer, bytes.data, bytes.len, 0644, NULL), 0);
+	fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(untar_onto(layer, fd, NULL), 0);
+	assert_true(there(*state, "d/new") && there(*state, "f/inside") && there(*state, "stays"));
+	assert_true(there(*state, "was-dir") && !there(*state, "was-dir/deep"));
+	assert_false(there(*state, "d/old") || there(*state, "gone") || there(*state, "tree"));
+	assert_false(there(*state, ".wh.gone") || there(*state, "d/.wh..wh..opq"));
+}
+
 static void a_layer_with_dots_is_refused(void **state)
 {
 	_cleanup_(freep) char *layer = fs_join(*state, "evil");
@@ -318,6 +361,7 @@ int main(void)
 		test(what_an_image_needs_stays_in),
 		test(a_layer_comes_back_the_same),
 		test(a_link_in_a_layer_leads_nowhere_outside),
+		test(a_layer_onto_another_hides_what_it_says),
 		test(a_layer_with_dots_is_refused),
 	};
 
