@@ -6,5 +6,6 @@
 #include "runtime/runtime.h"
 
 struct runtime *docker_runtime_new(const char *endpoint);
+struct runtime *xen_runtime_new(const char *endpoint);
 
 #endif

@@ -7,8 +7,10 @@
 #include "base/i18n.h"
 #include "runtime/drivers.h"
 
-/* Every driver that this program has, in the order in which they are tried. */
+/* Every driver that this program has, in the order in which they are tried. Xen's says no at once on a host that was
+ * not set up for it; one that was is to use it, even if Docker is there too. */
 static struct runtime *(*const drivers[])(const char *endpoint) = {
+	xen_runtime_new,
 	docker_runtime_new,
 };
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Volumes: disks that outlive the machines that they are attached to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/i18n.h"
+#include "image/digest.h"
+#include "runtime/xen.h"
+
+#define DEFAULT_SIZE ((uint64_t)10 << 30)
+#define MOST_NAME 256
+
+int xen_volume_disk(const struct runtime_mount *mount, char **ret, bool *ret_is_device, struct err *err)
+{
+	struct stat st;
+
+	if (stat(mount->from, &st) < 0)
+		return err_errno(err, errno, _("Cannot mount %s at %s in the node"), mount->from, mount->to);
+	*ret_is_device = S_ISBLK(st.st_mode);
+	if (!S_ISBLK(st.st_mode) && !S_ISDIR(st.st_mode))
+		return err_set(err, EINVAL,
+			       _("Cannot mount %s at %s in the node: a machine's volume is a block device, or a "
+				 "directory in which its disk is made"),
+			       mount->from, mount->to);
+	*ret = S_ISBLK(st.st_mode) ? xstrdup(mount->from) : fs_join(mount->from, "disk.img");
+	return 0;
+}
+
+/* "tepuy-" and ten digits of a hash over where it lies: 16 bytes at most. The caller owns it. */
+static char *label_of(const char *disk)
+{
+	_cleanup_(freep) char *hash = digest_of(disk, strlen(disk));
+
+	return xasprintf("tepuy-%.10s", hash);
+}
+
+/* Made under another name first: half a disk never has the name that is attached. */
+static int make_disk(const char *disk, uint64_t size, struct err *err)
+{
+	_cleanup_(freep) char *new = xasprintf("%s.new", disk), *label = label_of(disk);
+	int r;
+
+	unlink(new);
+	r = xen_make_sparse(new, size ? size : DEFAULT_SIZE, err);
+	r = r < 0 ? r : xen_make_ext4(new, label, err);
+	if (r == 0 && rename(new, disk) < 0)
+		r = err_errno(err, errno, _("Cannot make the disk %s"), disk);
+	if (r < 0)
+		unlink(new);
+	return r;
+}
+
+static int make_volume(const struct runtime_mount *mount, struct err *err)
+{
+	_cleanup_(freep) char *disk = NULL, *label = NULL, *uuid = NULL, *ours = NULL;
+	enum xen_content content;
+	bool device;
+	int r = xen_volume_disk(mount, &disk, &device, err);
+
+	if (r < 0)
+		return r;
+	if (!device && access(disk, F_OK) < 0)
+		return make_disk(disk, mount->size, err);
+	r = xen_look_at_disk(disk, &content, &label, &uuid, err);
+	if (r < 0 || content == XEN_EXT4)
+		return r;
+	if (content == XEN_OTHER || !device)
+		return err_set(err, EINVAL,
+			       _("The disk %s has something else on it than an ext4 file system; it is left as it is. "
+				 "Give another one, or empty it with 'wipefs -a' if nothing of it is needed"),
+			       disk);
+	ours = label_of(disk);
+	return xen_make_ext4(disk, ours, err);
+}
+
+static int lock_volumes(const struct xen_config *config, struct err *err)
+{
+	_cleanup_(freep) char *dir = fs_join(config->directory, "volumes"), *path = fs_join(dir, "lock");
+	int r = fs_mkdirs(dir, 0700, err), fd;
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+		r = err_errno(err, errno, _("Cannot lock %s"), path);
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int xen_make_volumes(const struct xen_config *config, const struct xen_node *node, struct err *err)
+{
+	_cleanup_(closep) int lock = lock_volumes(config, err);
+	int r = lock < 0 ? lock : 0;
+
+	for (size_t i = 0; i < node->n_mounts && r == 0; i++)
+		if (!node->mounts[i].copied)
+			r = make_volume(&node->mounts[i], err);
+	return r;
+}
+
+/* Who used it last; nobody: "". */
+static void read_user(const char *path, struct buf *to)
+{
+	if (fs_read(path, MOST_NAME, to, NULL) < 0)
+		buf_consume(to, to->len);
+	if (to->len)
+		to->data[strcspn(to->data, "\n")] = '\0';
+}
+
+static int take_volume(const struct xen_config *config, const struct xen_node *node, const struct runtime_mount *mount,
+		       const struct xen_domains *domains, struct err *err)
+{
+	_cleanup_(freep) char *disk = NULL, *real = NULL, *hash = NULL, *path = NULL, *text = NULL;
+	_cleanup_buf_ struct buf user = { 0 };
+	bool device;
+	int r = xen_volume_disk(mount, &disk, &device, err);
+
+	if (r < 0)
+		return r;
+	real = realpath(disk, NULL);
+	if (!real)
+		return err_errno(err, errno, _("Cannot find the disk %s of the node %s"), disk, node->name);
+	hash = digest_of(real, strlen(real));
+	path = xasprintf("%s/volumes/%s.lock", config->directory, hash);
+	read_user(path, &user);
+	if (user.len && strcmp(user.data, node->name) && xen_find_domain(domains, user.data))
+		return err_set(err, EBUSY, _("The disk %s is in use by the machine %s; stop that one first"), disk,
+			       user.data);
+	text = xasprintf("%s\n", node->name);
+	return fs_write(path, text, strlen(text), 0600, err);
+}
+
+int xen_take_volumes(struct xen *xen, const struct xen_node *node, const struct xen_domains *domains, struct err *err)
+{
+	const struct xen_config *config;
+	_cleanup_(closep) int lock = -1;
+	int r = xen_config_of(xen, &config, err);
+
+	if (r < 0)
+		return r;
+	lock = lock_volumes(config, err);
+	r = lock < 0 ? lock : 0;
+	for (size_t i = 0; i < node->n_mounts && r == 0; i++)
+		if (!node->mounts[i].copied)
+			r = take_volume(config, node, &node->mounts[i], domains, err);
+	return r;
+}
