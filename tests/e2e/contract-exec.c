@@ -13,6 +13,8 @@
 #include "contract-kit.h"
 #include "runtime/frame.h"
 
+#define LISTEN_MS 120000
+
 static int run(struct kit *kit, const char *id, struct runtime_exec *exec, struct buf *output, ...)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
@@ -50,7 +52,7 @@ static void streams(struct kit *kit, const char *id)
 	run(kit, id, &exec, &both, "/bin/sh", "-c", "echo out; echo err >&2", NULL);
 	expect(strstr(buf_text(&both), "out\n") && strstr(buf_text(&both), "err\n"), "both streams are kept", NULL);
 	run(kit, id, &as_web, &user, "/bin/busybox", "id", NULL);
-	expect(!strncmp(buf_text(&user), "uid=101(web) gid=102(web)", 25), "a program runs as a user", NULL);
+	expect(!strncmp(buf_text(&user), "uid=4101(web) gid=4102(web)", 27), "a program runs as a user", NULL);
 	expect(run(kit, id, &short_of, &kept, "/bin/sh", "-c", "yes a | head -n 200000; echo end", NULL) == 0 &&
 		   kept.len == 100 && !strcmp(kept.data + 96, "end\n"),
 	       "only the last bytes are kept", NULL);
@@ -62,28 +64,31 @@ static void streams(struct kit *kit, const char *id)
 /* Backup and restore: megabytes through descriptors. */
 static void descriptors(struct kit *kit, const char *id)
 {
+	int lines = kit_kilobytes(kit, 500000); /* of 7 bytes */
+	_cleanup_(freep) char *script = xasprintf("yes backup | head -n %d; echo said >&2", lines);
+	_cleanup_(freep) char *count = xasprintf("%d\n", lines * 7);
 	struct runtime_exec backup = { .output_fd = memfd_create("backup", MFD_CLOEXEC) };
 	struct runtime_exec restore = { .input_fd = backup.output_fd };
 	_cleanup_buf_ struct buf output = { 0 };
 	off_t size;
 
-	expect(run(kit, id, &backup, &output, "/bin/sh", "-c", "yes backup | head -n 500000; echo said >&2", NULL) == 0,
+	expect(run(kit, id, &backup, &output, "/bin/sh", "-c", script, NULL) == 0,
 	       "a program's output goes to a descriptor", NULL);
 	size = lseek(backup.output_fd, 0, SEEK_CUR);
-	expect(size == 3500000, "all of it", NULL);
+	expect(size == lines * 7, "all of it", NULL);
 	expect(!strcmp(buf_text(&output), "said\n"), "what it says on the other stream is kept", NULL);
 	buf_release(&output);
 	lseek(backup.output_fd, 0, SEEK_SET);
 	expect(run(kit, id, &restore, &output, "/bin/busybox", "wc", "-c", NULL) == 0 &&
-		   !strcmp(buf_text(&output), "3500000\n"),
+		   !strcmp(buf_text(&output), count),
 	       "all of it", NULL);
 	close(backup.output_fd);
 }
 
 static bool gone(struct kit *kit, const char *id, const char *pattern)
 {
-	_cleanup_(freep) char *script = xasprintf("ps | grep -q '%s'", pattern);
-	int64_t deadline = clock_monotonic_ms() + 60000;
+	_cleanup_(freep) char *script = xasprintf("/bin/busybox ps | grep -q '%s'", pattern);
+	int64_t deadline = clock_monotonic_ms() + kit_ms(kit, 60000);
 
 	while (clock_monotonic_ms() < deadline) {
 		if (kit_exec(kit, id, NULL, "/bin/sh", "-c", script, NULL) == 1)
@@ -95,13 +100,13 @@ static bool gone(struct kit *kit, const char *id, const char *pattern)
 
 static void timeouts(struct kit *kit, const char *id)
 {
-	struct runtime_exec exec = { .timeout_ms = 3000 }; /* enough to begin */
+	struct runtime_exec exec = { .timeout_ms = kit_ms(kit, 3000) };
 	_cleanup_buf_ struct buf output = { 0 };
 	int64_t began = clock_monotonic_ms();
 
 	expect(run(kit, id, &exec, &output, "/bin/sh", "-c", "echo begun; sleep 4321; true", NULL) == -ETIMEDOUT,
 	       "a program that takes too long is given up", NULL);
-	expect(clock_monotonic_ms() - began < 40000, "in time", NULL);
+	expect(clock_monotonic_ms() - began < kit_ms(kit, 40000), "in time", NULL);
 	expect(!strcmp(buf_text(&output), "begun\n"), "what it said so far is kept", NULL);
 	expect(gone(kit, id, "[s]leep 4321"), "it is killed, and its children", NULL);
 }
@@ -145,10 +150,10 @@ static void take_frames(struct heard *heard)
 	heard->nonsense |= r < 0;
 }
 
-/* Listens until the text appears (NULL: until the end), at most 30 s. */
+/* Listens until the text appears (NULL: until the end), at most 30 s, or as long as an emulated machine may take. */
 static bool listen_for(int fd, struct heard *heard, const char *text)
 {
-	int64_t deadline = clock_monotonic_ms() + 60000;
+	int64_t deadline = clock_monotonic_ms() + LISTEN_MS;
 
 	while (!heard->ended && clock_monotonic_ms() < deadline) {
 		struct pollfd in = { .fd = fd, .events = POLLIN };
@@ -226,10 +231,12 @@ static void with_terminal(struct kit *kit, const char *id)
 static void much_output(struct kit *kit, const char *id)
 {
 	_cleanup_(heard_release) struct heard heard = { .status = -1 };
-	int fd = begin(kit, id, false, 0, 0, "yes 1234567 | head -n 1000000");
+	int lines = kit_kilobytes(kit, 1000000); /* of 8 bytes */
+	_cleanup_(freep) char *script = xasprintf("yes 1234567 | head -n %d", lines);
+	int fd = begin(kit, id, false, 0, 0, script);
 
 	poll(NULL, 0, 300); /* a reader that is slow at first */
-	expect(listen_for(fd, &heard, NULL) && heard.text.len == 8000000 && heard.status == 0,
+	expect(listen_for(fd, &heard, NULL) && heard.text.len == (size_t)lines * 8 && heard.status == 0,
 	       "a slow reader loses nothing", NULL);
 	close(fd);
 }

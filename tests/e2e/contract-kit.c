@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "contract-kit.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -73,16 +74,35 @@ void image_clear(struct image *image)
 	*image = (struct image){ 0 };
 }
 
+int kit_ms(const struct kit *kit, int ms)
+{
+	return ms * kit->slow;
+}
+
+int kit_kilobytes(const struct kit *kit, int kilobytes)
+{
+	return kit->slow > 1 ? kilobytes / 10 : kilobytes;
+}
+
 int kit_open(struct kit *kit, const char *driver, const char *endpoint, const char *dir)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 
-	*kit = (struct kit){ .dir = dir, .tag = xasprintf("tt-runtime-%d", (int)getpid()) };
+	const char *slow = getenv("RUNTIME_SLOW"), *tag = getenv("RUNTIME_TAG");
+
+	*kit = (struct kit){ .dir = dir,
+			     .tag = tag ? xstrdup(tag) : xasprintf("tt-runtime-%d", (int)getpid()),
+			     .slow = slow && atoi(slow) > 0 ? atoi(slow) : 1 };
 	if (!expect(runtime_open(driver, endpoint, &kit->rt, &err) == 0, "the driver opens", &err))
 		return -1;
 	kit_add_layer(kit, &kit->image, "base");
 	kit_add_layer(kit, &kit->image, "top");
 	kit->image.id = xasprintf("%s-main", kit->tag);
+	if (kit->rt->ops->networks)
+		return expect(kit->rt->ops->networks(kit->rt, &kit->networks, &kit->n_networks, &err) == 0,
+			      "the ranges of addresses are told", &err)
+			   ? 0
+			   : -1;
 	return 0;
 }
 
@@ -96,13 +116,42 @@ void kit_close(struct kit *kit)
 			if (strstr(nodes[i].name, kit->tag))
 				kit->rt->ops->remove(kit->rt, nodes[i].id, NULL);
 	runtime_nodes_free(nodes, n);
+	runtime_networks_free(kit->networks, kit->n_networks);
 	runtime_free(kit->rt);
 	image_clear(&kit->image);
 	free(kit->ref);
 	free(kit->tag);
 }
 
-void draft_init(struct draft *draft, const struct kit *kit, const char *short_name)
+/* The n-th address of a range, again and again. */
+static char *nth_address(const struct runtime_network *network, unsigned n)
+{
+	struct in_addr first, last;
+	char text[INET_ADDRSTRLEN];
+	uint32_t count;
+
+	inet_pton(AF_INET, network->address, &first);
+	inet_pton(AF_INET, network->last, &last);
+	count = ntohl(last.s_addr) - ntohl(first.s_addr) + 1;
+	first.s_addr = htonl(ntohl(first.s_addr) + n % count);
+	return xstrdup(inet_ntop(AF_INET, &first, text, sizeof(text)));
+}
+
+static void draft_networks(struct draft *draft, struct kit *kit)
+{
+	unsigned n = kit->given++;
+
+	draft->networks = xcalloc(kit->n_networks, sizeof(*draft->networks));
+	for (size_t i = 0; i < kit->n_networks; i++) {
+		draft->networks[i] = kit->networks[i];
+		draft->networks[i].address = nth_address(&kit->networks[i], n);
+		draft->networks[i].last = NULL;
+	}
+	draft->spec.networks = draft->networks;
+	draft->spec.n_networks = kit->n_networks;
+}
+
+void draft_init(struct draft *draft, struct kit *kit, const char *short_name)
 {
 	*draft = (struct draft){ .name = xasprintf("tepuy.%s.%s", kit->tag, short_name),
 				 .instance = xasprintf("%s/%s/1.1", kit->tag, short_name) };
@@ -113,7 +162,9 @@ void draft_init(struct draft *draft, const struct kit *kit, const char *short_na
 					     .host_name = "web-1.portal",
 					     .image = &kit->image,
 					     .image_ref = kit->ref,
-					     .memory = 256u << 20 };
+					     .memory = (kit->rt->ops->machines ? 96u : 256u) << 20 };
+	draft->n_networks = kit->n_networks;
+	draft_networks(draft, kit);
 }
 
 void draft_release(struct draft *draft)
@@ -121,6 +172,9 @@ void draft_release(struct draft *draft)
 	strv_release(&draft->labels);
 	strv_release(&draft->argv);
 	strv_release(&draft->env);
+	for (size_t i = 0; i < draft->n_networks; i++)
+		free(draft->networks[i].address);
+	free(draft->networks);
 	free(draft->name);
 	free(draft->instance);
 }
@@ -145,7 +199,7 @@ char *kit_run(struct kit *kit, const struct draft *draft)
 int kit_exec(struct kit *kit, const char *id, char **ret_output, ...)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
-	struct runtime_exec exec = { .argv = &argv, .timeout_ms = 60000 };
+	struct runtime_exec exec = { .argv = &argv, .timeout_ms = kit_ms(kit, 60000) };
 	struct buf output = { 0 };
 	const char *word;
 	va_list ap;
@@ -164,7 +218,7 @@ int kit_exec(struct kit *kit, const char *id, char **ret_output, ...)
 
 char *kit_ask(struct kit *kit, const char *id, const char *line)
 {
-	int64_t deadline = clock_monotonic_ms() + 90000;
+	int64_t deadline = clock_monotonic_ms() + kit_ms(kit, 90000);
 	struct buf answer = { 0 };
 	int fd = -1;
 	ssize_t n;

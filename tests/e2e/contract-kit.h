@@ -11,7 +11,16 @@ struct kit {
 	char *tag;          /* unique to this run: part of all names */
 	struct image image; /* base and top */
 	char *ref;
+	int slow;                         /* RUNTIME_SLOW: what bounds of time are multiplied by; 1 */
+	struct runtime_network *networks; /* of ops->networks: NULL where nodes have no addresses of their own */
+	size_t n_networks;
+	_Atomic unsigned given; /* addresses so far */
 };
+
+/* A bound of time on this runtime. */
+int kit_ms(const struct kit *kit, int ms);
+/* Kilobytes that are carried around: fewer where the processor is emulated. */
+int kit_kilobytes(const struct kit *kit, int kilobytes);
 
 /* Counts, and prints what failed with the error's text (err may be NULL). Returns `ok`. */
 bool expect(bool ok, const char *what, const struct err *err);
@@ -32,9 +41,11 @@ struct draft {
 	struct runtime_spec spec;
 	struct strv labels, argv, env;
 	char *name, *instance;
+	struct runtime_network *networks; /* with an address for this node each */
+	size_t n_networks;
 };
 
-void draft_init(struct draft *draft, const struct kit *kit, const char *short_name);
+void draft_init(struct draft *draft, struct kit *kit, const char *short_name);
 void draft_release(struct draft *draft);
 /* Creates and starts it, or counts a failure and returns NULL. The caller owns the id. */
 char *kit_run(struct kit *kit, const struct draft *draft);
@@ -60,5 +71,9 @@ void contract_put(struct kit *kit, const char *id);
 void contract_put_created(struct kit *kit);
 void contract_dial(struct kit *kit, const char *id);
 void contract_logs(struct kit *kit, const char *id);
+void contract_usage(struct kit *kit, const char *id);
+void contract_killed(struct kit *kit, const char *driver);
+/* A life of its own: "create NAME ADDRESS-NUMBER", "start NAME", "remove NAME", for contract_killed to kill. */
+int contract_step(struct kit *kit, char **argv);
 
 #endif

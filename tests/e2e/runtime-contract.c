@@ -121,13 +121,16 @@ static void contract_create(struct kit *kit, struct draft *web, const char *id)
 	       "it is created, with its name", NULL);
 }
 
-static void check_port(const struct runtime_node *node)
+/* Of a machine: at an address of its own. */
+static void check_port(const struct kit *kit, const struct draft *web, const struct runtime_node *node)
 {
 	const struct runtime_port *port = node->n_ports == 1 ? &node->ports[0] : NULL;
+	bool machines = kit->rt->ops->machines;
 
-	expect(port && !strcmp(port->name, "http") && port->port == 80 && port->host_port >= 1024 && !port->udp &&
-		   !strcmp(port->address, "127.0.0.1"),
-	       "a dynamic port is told with its name", NULL);
+	expect(port && !strcmp(port->name, "http") && port->port == 80 && !port->udp &&
+		   (machines ? port->host_port == 80 : port->host_port >= 1024) &&
+		   !strcmp(port->address, machines ? web->networks[0].address : "127.0.0.1"),
+	       "a port is told with its name and where it is", NULL);
 }
 
 static void contract_running(struct kit *kit, const struct draft *web, const char *id)
@@ -143,11 +146,11 @@ static void contract_running(struct kit *kit, const struct draft *web, const cha
 	label = runtime_node_label(&node, RUNTIME_LABEL_INSTANCE);
 	expect(node.state == RUNTIME_RUNNING && node.exit_code == 0, "the node runs", NULL);
 	expect(label && !strcmp(label, web->instance), "labels come back", NULL);
-	expect(llabs(clock_realtime_ms() - node.started_ms) < 120000, "it tells when it started", NULL);
+	expect(llabs(clock_realtime_ms() - node.started_ms) < kit_ms(kit, 120000), "it tells when it started", NULL);
 	expect(node.address && *node.address, "it has an address", NULL);
-	check_port(&node);
+	check_port(kit, web, &node);
 	expect(listed(kit, id, &in_list) && in_list.state == RUNTIME_RUNNING, "list says that it runs", NULL);
-	check_port(&in_list);
+	check_port(kit, web, &in_list);
 	expect(strv_equal(&node.labels, &in_list.labels), "list and inspect tell the same labels", NULL);
 	expect(kit_exec(kit, id, &output, "/bin/busybox", "hostname", NULL) == 0 && !strcmp(output, "web-1.portal\n"),
 	       "it has its host name", NULL);
@@ -156,9 +159,8 @@ static void contract_running(struct kit *kit, const struct draft *web, const cha
 			NULL) == 0 &&
 		   strstr(output, "GREETING=hola\n"),
 	       "it has its environment", NULL);
-	free(output);
-	expect(kit_exec(kit, id, &output, "/bin/cat", "/data/from-host", NULL) == 0 && !strcmp(output, "kept"),
-	       "it has its mount", NULL);
+	free(TAKE_PTR(output));
+	expect(kit_exec(kit, id, NULL, "/bin/sh", "-c", "echo kept >/data/kept", NULL) == 0, "it has its mount", NULL);
 	expect(kit_exec(kit, id, NULL, "/bin/touch", "/fixed/x", NULL) != 0, "a read-only mount cannot be written",
 	       NULL);
 }
@@ -176,6 +178,7 @@ static int serve_port(uint16_t *ret_port)
 	return fd;
 }
 
+/* A machine has all of its ports to itself. */
 static void contract_port_taken(struct kit *kit)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
@@ -210,7 +213,7 @@ static void contract_memory(struct kit *kit)
 	strv_add_all(&draft.argv, "/bin/runtime-node", "eat", "512", NULL);
 	draft.spec.memory = 128u << 20;
 	id = kit_run(kit, &draft);
-	expect(events_wait(mark, RUNTIME_DIED, draft.instance, 60000, &event) && event.out_of_memory,
+	expect(events_wait(mark, RUNTIME_DIED, draft.instance, kit_ms(kit, 60000), &event) && event.out_of_memory,
 	       "a node that passes its memory limit dies, and is said to have run out of memory", NULL);
 	if (id)
 		kit->rt->ops->remove(kit->rt, id, NULL);
@@ -222,11 +225,11 @@ static void contract_dying(struct kit *kit, const struct draft *web, const char 
 	size_t mark = events_mark();
 
 	free(kit_ask(kit, id, "exit 3"));
-	expect(events_wait(mark, RUNTIME_DIED, web->instance, 60000, &event) && event.exit_code == 3 &&
+	expect(events_wait(mark, RUNTIME_DIED, web->instance, kit_ms(kit, 60000), &event) && event.exit_code == 3 &&
 		   !event.out_of_memory,
 	       "a death is told with its code", NULL);
-	expect(events_wait(mark, RUNTIME_STARTED, web->instance, 60000, NULL), "what died by itself is started again",
-	       NULL);
+	expect(events_wait(mark, RUNTIME_STARTED, web->instance, kit_ms(kit, 60000), NULL),
+	       "what died by itself is started again", NULL);
 	free(kit_ask(kit, id, "say here again"));
 }
 
@@ -237,19 +240,21 @@ static void contract_stop(struct kit *kit, const struct draft *web, const char *
 	size_t mark = events_mark();
 	int64_t began = now_us();
 
-	expect(kit->rt->ops->stop(kit->rt, id, 10000, &err) == 0, "a node stops", &err);
+	expect(kit->rt->ops->stop(kit->rt, id, kit_ms(kit, 10000), &err) == 0, "a node stops", &err);
 	measured("stop", now_us() - began);
 	expect(kit->rt->ops->inspect(kit->rt, id, &node, &err) == 0 && node.state == RUNTIME_EXITED && node.pid == 0,
 	       "it has ended when stop returns", &err);
 	expect(node.exit_code == 0, "it had its signal, not the kill", NULL);
-	expect(events_wait(mark, RUNTIME_DIED, web->instance, 60000, NULL), "a stop is told as a death", NULL);
-	expect(!events_wait(mark, RUNTIME_STARTED, web->instance, 1500, NULL), "what was stopped stays stopped", NULL);
+	expect(events_wait(mark, RUNTIME_DIED, web->instance, kit_ms(kit, 60000), NULL), "a stop is told as a death",
+	       NULL);
+	expect(!events_wait(mark, RUNTIME_STARTED, web->instance, kit_ms(kit, 1500), NULL),
+	       "what was stopped stays stopped", NULL);
 	expect(kit->rt->ops->stop(kit->rt, id, 1000, &err) == 0, "stopping what is stopped is fine", &err);
 	mark = events_mark();
 	expect(kit->rt->ops->start(kit->rt, id, &err) == 0, "what was stopped starts", &err);
 	free(kit_ask(kit, id, "exit 4"));
-	expect(events_wait(mark, RUNTIME_DIED, web->instance, 60000, NULL) &&
-		   kit_wait_state(kit, id, RUNTIME_RUNNING, 60000),
+	expect(events_wait(mark, RUNTIME_DIED, web->instance, kit_ms(kit, 60000), NULL) &&
+		   kit_wait_state(kit, id, RUNTIME_RUNNING, kit_ms(kit, 60000)),
 	       "started again, it is kept running again", NULL);
 }
 
@@ -268,14 +273,13 @@ static void contract_stop_by_force(struct kit *kit)
 	began = clock_monotonic_ms();
 	expect(id && kit->rt->ops->stop(kit->rt, id, 1000, &err) == 0, "a node that ignores its signal is killed",
 	       &err);
-	expect(clock_monotonic_ms() - began < 40000, "in time", NULL);
-	expect(id && kit_wait_state(kit, id, RUNTIME_EXITED, 60000), "and then it has ended", NULL);
+	expect(clock_monotonic_ms() - began < kit_ms(kit, 40000), "in time", NULL);
+	expect(id && kit_wait_state(kit, id, RUNTIME_EXITED, kit_ms(kit, 60000)), "and then it has ended", NULL);
 }
 
-static void contract_remove(struct kit *kit, const struct draft *web, const char *id, const char *data_dir)
+static void contract_remove(struct kit *kit, const struct draft *web, const char *id)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
-	_cleanup_(freep) char *kept = fs_join(data_dir, "from-host");
 	struct runtime_node node = { 0 };
 	size_t mark = events_mark();
 
@@ -287,8 +291,25 @@ static void contract_remove(struct kit *kit, const struct draft *web, const char
 	expect(kit->rt->ops->inspect(kit->rt, "../version", &node, NULL) == -ENOENT, "what is no id is absent", NULL);
 	expect(kit_exec(kit, id, NULL, "/bin/true", NULL) == -ENOENT, "nothing runs in what is absent", NULL);
 	expect(!listed(kit, id, &node), "list forgets it", NULL);
-	expect(events_wait(mark, RUNTIME_REMOVED, web->instance, 60000, NULL), "the removal is told", NULL);
-	expect(access(kept, F_OK) == 0, "its volume keeps its content", NULL);
+	expect(events_wait(mark, RUNTIME_REMOVED, web->instance, kit_ms(kit, 60000), NULL), "the removal is told",
+	       NULL);
+}
+
+/* What a removed node wrote on its volume, another one finds there. */
+static void contract_volume(struct kit *kit, const char *data_dir)
+{
+	struct runtime_mount mount = { .from = (char *)data_dir, .to = (char *)"/data" };
+	_cleanup_(draft_release) struct draft draft;
+	_cleanup_(freep) char *id = NULL, *output = NULL;
+
+	draft_init(&draft, kit, "heir");
+	draft.spec.mounts = &mount;
+	draft.spec.n_mounts = 1;
+	id = kit_run(kit, &draft);
+	expect(id && kit_exec(kit, id, &output, "/bin/cat", "/data/kept", NULL) == 0 && !strcmp(output, "kept\n"),
+	       "a volume keeps its content when its node goes", NULL);
+	if (id)
+		kit->rt->ops->remove(kit->rt, id, NULL);
 }
 
 static void contract_foreign(struct kit *kit, const char *foreign)
@@ -332,14 +353,15 @@ static void contract_threads(struct kit *kit)
 {
 	struct worker workers[4];
 	pthread_t threads[ARRAY_SIZE(workers)];
+	size_t n = kit->rt->ops->machines ? 2 : ARRAY_SIZE(workers);
 	bool ok = true;
 
-	for (size_t i = 0; i < ARRAY_SIZE(workers); i++) {
+	for (size_t i = 0; i < n; i++) {
 		workers[i] = (struct worker){ kit, (int)i, false };
 		if (pthread_create(&threads[i], NULL, live_and_die, &workers[i]))
 			abort();
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(workers); i++) {
+	for (size_t i = 0; i < n; i++) {
 		pthread_join(threads[i], NULL);
 		ok = ok && workers[i].ok;
 	}
@@ -350,17 +372,18 @@ static void contract_threads(struct kit *kit)
 static void life(struct kit *kit)
 {
 	_cleanup_(freep) char *data_dir = xasprintf("%s/data-%s", kit->dir, kit->tag),
-			      *kept = fs_join(data_dir, "from-host");
-	struct runtime_mount mounts[] = { { .from = data_dir, .to = (char *)"/data" },
-					  { .from = data_dir, .to = (char *)"/fixed", .read_only = true } };
+			      *fixed_dir = xasprintf("%s/fixed-%s", kit->dir, kit->tag);
+	struct runtime_mount mounts[] = {
+		{ .from = data_dir, .to = (char *)"/data", .size = 64u << 20 },
+		{ .from = fixed_dir, .to = (char *)"/fixed", .read_only = true, .size = 64u << 20 }
+	};
 	struct runtime_port port = { .name = (char *)"http", .address = (char *)"127.0.0.1", .port = 80 };
 	_cleanup_(draft_release) struct draft web;
 	_cleanup_(freep) char *id = NULL;
 	size_t mark = events_mark();
 	int64_t began;
 
-	expect(fs_mkdirs(data_dir, 0755, NULL) == 0 && fs_write(kept, "kept", 4, 0644, NULL) == 0, "a volume is made",
-	       NULL);
+	expect(fs_mkdirs(data_dir, 0755, NULL) == 0 && fs_mkdirs(fixed_dir, 0755, NULL) == 0, "volumes are made", NULL);
 	draft_init(&web, kit, "web");
 	strv_add(&web.env, "GREETING=hola");
 	web.spec.labels = &web.labels;
@@ -379,16 +402,28 @@ static void life(struct kit *kit)
 	began = now_us();
 	expect(kit->rt->ops->start(kit->rt, id, NULL) == 0, "it starts", NULL);
 	measured("start", now_us() - began);
-	expect(events_wait(mark, RUNTIME_STARTED, web.instance, 60000, NULL), "the start is told", NULL);
+	expect(events_wait(mark, RUNTIME_STARTED, web.instance, kit_ms(kit, 60000), NULL), "the start is told", NULL);
 	contract_running(kit, &web, id);
 	contract_exec(kit, id);
 	contract_attach(kit, id);
 	contract_put(kit, id);
 	contract_dial(kit, id);
 	contract_logs(kit, id);
+	contract_usage(kit, id);
 	contract_dying(kit, &web, id);
 	contract_stop(kit, &web, id);
-	contract_remove(kit, &web, id, data_dir);
+	contract_remove(kit, &web, id);
+	contract_volume(kit, data_dir);
+}
+
+/* Whether its images must boot, for the script that makes the layers. */
+static bool has_machines(const char *driver)
+{
+	struct runtime *rt = NULL;
+	bool machines = runtime_open(driver, getenv("RUNTIME_ENDPOINT"), &rt, NULL) == 0 && rt->ops->machines;
+
+	runtime_free(rt);
+	return machines;
 }
 
 int main(int argc, char **argv)
@@ -396,23 +431,30 @@ int main(int argc, char **argv)
 	struct kit kit;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: %s DRIVER DIR [FOREIGN]\n", argv[0]);
+		fprintf(stderr, "usage: %s DRIVER DIR|machines [FOREIGN]\n", argv[0]);
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (kit_open(&kit, argv[1], NULL, argv[2]) == 0) {
+	if (!strcmp(argv[2], "machines"))
+		return !has_machines(argv[1]);
+	if (argc > 3 && !strcmp(argv[3], "step"))
+		return kit_open(&kit, argv[1], getenv("RUNTIME_ENDPOINT"), argv[2]) < 0 ? 2
+											: contract_step(&kit, argv + 4);
+	if (kit_open(&kit, argv[1], getenv("RUNTIME_ENDPOINT"), argv[2]) == 0) {
 		contract_probe(&kit);
 		events_begin(&kit);
-		expect(events_wait(0, RUNTIME_RECONNECTED, NULL, 60000, NULL), "watch tells when it begins to see",
-		       NULL);
+		expect(events_wait(0, RUNTIME_RECONNECTED, NULL, kit_ms(&kit, 60000), NULL),
+		       "watch tells when it begins to see", NULL);
 		contract_import(&kit);
 		if (kit.ref) {
 			life(&kit);
 			contract_put_created(&kit);
-			contract_port_taken(&kit);
+			if (!kit.rt->ops->machines)
+				contract_port_taken(&kit);
 			contract_memory(&kit);
 			contract_stop_by_force(&kit);
 			contract_threads(&kit);
+			contract_killed(&kit, argv[1]);
 			if (argc > 3)
 				contract_foreign(&kit, argv[3]);
 		}
