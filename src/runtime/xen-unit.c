@@ -12,19 +12,20 @@
 
 /* Run by systemd when the main process has ended, in its control group; what it writes must be on the disk before the
  * machine goes. */
-const char xen_ended_script[] =
-    "#!/bin/sh\n"
-    "run=$(cat " XEN_RUN_FILE " 2>/dev/null)\n"
-    "group=$(sed -n 's/^0:://p' /proc/self/cgroup)\n"
-    "killed=$(sed -n 's/^oom_kill //p' \"/sys/fs/cgroup$group/memory.events\" 2>/dev/null)\n"
-    "said=\"${run:-0} ${EXIT_CODE:-killed} ${EXIT_STATUS:-KILL} ${SERVICE_RESULT:-unknown} "
-    "${killed:-0}\"\n"
-    "mkdir -p /var/lib/tepuy\n"
-    "echo \"$said\" >/var/lib/tepuy/exit.new\n"
-    "mv -f /var/lib/tepuy/exit.new /var/lib/tepuy/exit\n"
-    "sync /var/lib/tepuy/exit /var/lib/tepuy\n"
-    "echo \"tepuy: main process ended: $said\" >/dev/hvc0 2>/dev/null\n"
-    "exit 0\n";
+const char xen_ended_script[] = "#!/bin/sh\n"
+				"run=0 killed=0 group=\n"
+				"[ ! -r " XEN_RUN_FILE " ] || read -r run <" XEN_RUN_FILE "\n"
+				"group=$(sed -n 's/^0:://p' /proc/self/cgroup)\n"
+				"events=/sys/fs/cgroup$group/memory.events\n"
+				"[ ! -r \"$events\" ] || killed=$(sed -n 's/^oom_kill //p' \"$events\")\n"
+				"said=\"${run:-0} ${EXIT_CODE:-killed} ${EXIT_STATUS:-KILL} ${SERVICE_RESULT:-unknown} "
+				"${killed:-0}\"\n"
+				"mkdir -p /var/lib/tepuy\n"
+				"echo \"$said\" >/var/lib/tepuy/exit.new\n"
+				"mv -f /var/lib/tepuy/exit.new /var/lib/tepuy/exit\n"
+				"sync /var/lib/tepuy/exit /var/lib/tepuy\n"
+				"[ ! -w /dev/hvc0 ] || echo \"tepuy: main process ended: $said\" >/dev/hvc0\n"
+				"exit 0\n";
 
 const char xen_sshd_conf[] = "# Written by tepuy: only its agent comes in, with its key.\n"
 			     "HostKey /etc/ssh/ssh_host_ed25519_key\n"
