@@ -59,8 +59,11 @@ def monitor(path, commands):
     failed = False
     for command in commands:
         if command == "quit":
+            # Not gone before it was read: that is when the other end is.
             lines.send({"execute": "quit"})
-            continue
+            while lines.s.recv(65536):
+                pass
+            break
         lines.send({"execute": "human-monitor-command", "arguments": {"command-line": command}})
         said = lines.answer()
         sys.stdout.write(said)

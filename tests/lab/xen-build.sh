@@ -43,7 +43,6 @@ printf '127.0.0.1 localhost\n127.0.1.1 xen1\n' >"\$root/etc/hosts"
 echo '/dev/vda1 / ext4 noatime 0 1' >"\$root/etc/fstab"
 rm -f "\$root/etc/resolv.conf" "\$root"/etc/ssh/ssh_host_*
 awk '/^nameserver/ {print; exit}' /etc/resolv.conf >"\$root/etc/resolv.conf"
-cp "$work/sources.list" "\$root/etc/apt/sources.list"
 chroot "\$root" useradd -m -s /bin/bash admin
 echo 'admin ALL=(ALL) NOPASSWD:ALL' >"\$root/etc/sudoers.d/admin"
 chmod 440 "\$root/etc/sudoers.d/admin"

@@ -171,7 +171,7 @@ xen_freeze() { # DIRECTORY KIND
 		sync
 		echo 3 >/proc/sys/vm/drop_caches
 	END
-	xen_monitor "$1/monitor.sock" stop 'savevm up' quit
+	xen_monitor "$1/monitor.sock" stop 'savevm up' quit || return
 	lab_wait 600 xen_has_ended "$1"
 }
 
@@ -209,7 +209,9 @@ xen_join() { # PREFIX
 	END
 	sed -i "/^$address,/d" "$dir/known_hosts"
 	printf '%s,xen1 %s\n' "$address" "$(cut -d ' ' -f 1,2 "$dir/xen/host-key")" >>"$dir/known_hosts"
-	grep -q '^Host xen1' "$dir/ssh_config" || printf 'Host xen1\n  HostName %s\n' "$address" >>"$dir/ssh_config"
+	# Before what holds for all hosts: the first word counts, and emulation takes its time.
+	grep -q '^Host xen1' "$dir/ssh_config" ||
+		sed -i "1i Host xen1\n  HostName $address\n  ConnectTimeout 60" "$dir/ssh_config"
 }
 
 xen_up() {
