@@ -17,8 +17,8 @@ int mux_listen(struct remote *remote, int listener, const struct strv *argv, boo
 void mux_free(struct mux *mux);
 /* A socket that is joined with a channel to that port as seen from the host. */
 int mux_forward(struct mux *mux, const char *host, uint16_t port, struct err *err);
-/* Takes over `fd`, also on failure, and joins it with a Unix socket on the host; returns when the host has opened it, or -ECONNREFUSED (whatever the
- * reason), or -ETIMEDOUT after that many milliseconds. */
+/* Takes over `fd`, also on failure, and joins it with a Unix socket on the host; returns when the host has opened it,
+ * or -ECONNREFUSED (whatever the reason), or -ETIMEDOUT after that many milliseconds. */
 int mux_add_socket(struct mux *mux, int fd, const char *path, int64_t timeout_ms, struct err *err);
 bool mux_is_alive(struct mux *mux);
 /* Why a stream or the session failed last, or NULL. The caller owns it. */

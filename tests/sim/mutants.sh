@@ -9,7 +9,7 @@ schedules=${1:-10000}
 pattern=${2:-.}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-flags="-std=gnu17 -O2 -D_GNU_SOURCE -DTEPUY_VERSION=\"0\" -w"
+flags="-std=gnu17 -O2 -D_GNU_SOURCE -w"
 libs="-ljansson -lcrypto -lm -lpthread"
 cc=${CC:-cc}
 alive=0
@@ -19,7 +19,7 @@ total=0
 compile() {
 	for source in "$@"; do
 		name=$(printf '%s' "$source" | tr / _)
-		$cc $flags -I"$dir/tree/src" -I"$dir/tree/tests/sim" -c "$dir/tree/$source" -o "$dir/${name%.c}.o" || return 2
+		$cc $flags -DTEPUY_VERSION='"0"' -I"$dir/tree/src" -I"$dir/tree/tests/sim" -c "$dir/tree/$source" -o "$dir/${name%.c}.o" || return 2
 	done
 }
 

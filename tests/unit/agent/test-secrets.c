@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -57,6 +58,17 @@ static int teardown(void **state)
 	return fs_remove_tree(world->dir, NULL);
 }
 
+/* Files written within one tick of the kernel's coarse clock are of the same age. */
+static void wait_for_a_tick(void)
+{
+	struct timespec before, now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &before);
+	do
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	while (now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec);
+}
+
 /* The instance is started with its secret as Consul has it. */
 static void start_node(struct world *world, const char *text)
 {
@@ -66,6 +78,7 @@ static void start_node(struct world *world, const char *text)
 	strv_add(&names, "db-password");
 	assert_int_equal(instance_id_parse(text, &id, NULL), 0);
 	assert_int_equal(node_secrets_write(&world->env, &id, &names, NULL), 0);
+	wait_for_a_tick();
 	instance_id_release(&id);
 }
 
