@@ -183,7 +183,7 @@ static void killed_start(struct kit *kit, const char *driver, struct draft *draf
 static void killed_removal(struct kit *kit, const char *driver, struct draft *draft)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
-	_cleanup_(freep) char *id = clear_and_make(kit, draft, &err), *left = NULL, *again = NULL;
+	_cleanup_(freep) char *id = clear_and_make(kit, draft, &err), *left = NULL;
 	int64_t duration = 0;
 
 	expect(id && run_whole(kit, driver, "remove", id, &duration), "another process removes a node", &err);
