@@ -196,7 +196,7 @@ static int reboot(struct cluster *cluster, struct member *host, struct err *err)
 	_cleanup_err_ struct err why = ERR_INIT;
 	int r = read_boot_id(host, &before, err);
 
-	if (r < 0)
+	if (r < 0 || !before)
 		return r;
 	cluster_say(cluster, host, PROGRESS_WORKING, _("rebooting"));
 	/* The session may end before the answer is here. */

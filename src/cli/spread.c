@@ -79,7 +79,7 @@ static int find_places(struct spread *spread, const struct target *target, struc
 	if (!hosts->n)
 		spread->n = 1;
 	for (size_t i = 0; i < hosts->n; i++)
-		spread->places[spread->n++].host = strcmp(hosts->v[i], own) != 0 ? hosts->v[i] : NULL;
+		spread->places[spread->n++].host = own && !strcmp(hosts->v[i], own) ? NULL : hosts->v[i];
 	for (size_t i = 0; i < spread->n && r == 0; i++)
 		if (spread->places[i].host && !spread->ways)
 			r = ways_new(spread->cli, &spread->ways, err);

@@ -10,7 +10,7 @@ int step_images(struct step *step, json_t **ret, struct err *err)
 {
 	static const char *const keys[] = { "from", NULL };
 	_cleanup_(image_store_freep) struct image_store *store = NULL;
-	const char *from = NULL;
+	const char *from = "";
 	unsigned n = 0;
 	int r = input_keys(step->input, keys, err);
 

@@ -63,7 +63,7 @@ static int make_volume(const struct runtime_mount *mount, struct err *err)
 	bool device;
 	int r = xen_volume_disk(mount, &disk, &device, err);
 
-	if (r < 0)
+	if (r < 0 || !disk) /* never 0 without a disk: for the analyzer, which takes errno for 0 */
 		return r;
 	if (!device && access(disk, F_OK) < 0)
 		return make_disk(disk, mount->size, err);

@@ -88,7 +88,7 @@ check "no Docker: the agent says that it waits for it, and goes on when it is th
 docker_unknown() {
 	"$TEPUY" agent --socket "$TMP/other/agent.sock" --state-dir "$TMP/other" --runtime none --name other \
 		--address 127.0.0.1 >"$TMP/out" 2>&1 && return 1
-	grep -q "There is no runtime 'none'; this program knows: docker" "$TMP/out" || { cat "$TMP/out"; return 1; }
+	grep -q "There is no runtime 'none'; this program knows: xen, docker" "$TMP/out" || { cat "$TMP/out"; return 1; }
 }
 check "a runtime that there is not: the agent ends and names those that there are" docker_unknown
 
