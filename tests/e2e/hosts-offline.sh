@@ -93,9 +93,8 @@ for i in 1 2; do
 		-o Dir::Etc::sourceparts=/etc/apt/sources.list.d -o APT::Update::Error-Mode=any -o Acquire::Retries=0 update
 done
 # Another text in the recipe is another image, which is not in the bundle.
-cp -r "$OPERATOR/recipes" "$OPERATOR/others"
-sed -i 's/version: .*/version: "2.0"/' "$OPERATOR/others/page/recipe.yaml"
-refuse "a recipe that is not in the bundle" tepuy up --host h1 service.yaml --recipes others --yes
+sed -i 's/version: .*/version: "2.0"/' "$OPERATOR/recipes/page/recipe.yaml"
+refuse "a recipe that is not in the bundle" tepuy up --host h1 service.yaml --recipes recipes --yes
 check "is rolled back, and what was there runs on" wait_for 60 on_both
 lab_heal "$lab"
 check "with the mirror back they are prepared without the bundle" tepuy host apply --package "$(deb package)"
