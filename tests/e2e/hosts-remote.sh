@@ -4,7 +4,7 @@
 # host of --host. A host dies: what is on it is named, the rest goes on; its nodes move after the default minute; `down`
 # ends without it and is completed when it returns.
 # needs: docker
-# lane: hosts
+# lane: built
 # timeout: 900
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# lane: built
 # Real images from the host's own apt mirror: built twice to the same bits, and every way in which a build can fail.
 # Needs root, mmdebstrap and about 3 GB below $TMPDIR. BUILD is the Meson build directory.
 #

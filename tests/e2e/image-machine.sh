@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# lane: built
 # Real images for machines from the host's own apt mirror: made twice to the same bits, with an init and the way in, and
 # with nothing that starts by itself of what a recipe's packages enable. Needs root, mmdebstrap and about 2 GB below
 # $TMPDIR. BUILD is the Meson build directory.

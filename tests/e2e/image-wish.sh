@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# lane: built
 # needs: docker
 # timeout: 1200
 # Machines' images that a host of machines does not make itself: an agent with Docker takes its wish on, makes base and

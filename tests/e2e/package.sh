@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
-# lane: hosts
+# lane: built
 # timeout: 900
 # scripts/package on a bare Debian 12: apt installs it with what it depends on, it has all its parts and starts nothing;
 # an upgrade restarts the agent that runs; remove and purge take what is tepuy's and leave the data of services.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
-# lane: hosts
+# lane: built
 # timeout: 600
 # Three hosts that give each other what they have: agents with stores, Docker, Consul agents, addresses and certificates
 # of their own, all on this machine. Two of them have no apt mirror. A link that is cut, a host that gives wrong bytes, clients

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# lane: built
 # The shipped recipes as nodes of one service, made by the product from nothing but the apt mirror: what each recipe
 # promises in its own file. Agent, Consul and store are this script's own; needs root, Docker, curl.
 # needs: docker

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# lane: built
 # Templates are tried before the first node is touched: a configuration that HAProxy does not take fails the deployment
 # while the old front, which has a port for itself and so would have to stop first, goes on answering.
 # needs: docker
