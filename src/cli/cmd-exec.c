@@ -12,9 +12,10 @@
 #include "cli/target.h"
 
 /* `ret_begun`: the command may have run there, whatever became of it. */
-static int run_on(struct cli *cli, const struct ways *ways, const char *host, struct session *session, bool *ret_begun,
-		  struct err *err)
+static int run_on(struct cli *cli, const struct ways *ways, const char *host, const struct session *session,
+		  bool *ret_begun, struct err *err)
 {
+	struct session there = *session;
 	_cleanup_(freep) char *why = NULL;
 	_cleanup_strv_ struct strv none = { 0 };
 	struct way *way;
@@ -22,9 +23,9 @@ static int run_on(struct cli *cli, const struct ways *ways, const char *host, st
 
 	if (r < 0)
 		return r;
-	session->socket = way_socket(way);
-	session->elsewhere = &none;
-	r = session_run(session, err);
+	there.socket = way_socket(way);
+	there.elsewhere = &none;
+	r = session_run(&there, err);
 	*ret_begun = r != -EREMOTE && r != -ENOENT;
 	why = r < 0 && *ret_begun ? way_trouble(way) : NULL;
 	if (why)
@@ -34,7 +35,7 @@ static int run_on(struct cli *cli, const struct ways *ways, const char *host, st
 }
 
 /* On the first of the hosts where a node of the target runs. */
-static int run_elsewhere(struct cli *cli, const struct strv *hosts, struct session *session, struct err *err)
+static int run_elsewhere(struct cli *cli, const struct strv *hosts, const struct session *session, struct err *err)
 {
 	struct ways *ways;
 	bool begun = false;
