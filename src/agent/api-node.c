@@ -16,6 +16,7 @@
 #include "base/i18n.h"
 #include "base/relay.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "model/canonical.h"
 
 /* A node of the target that this host has. */
@@ -229,11 +230,11 @@ static int start_logs(struct log_stream *stream, struct err *err)
 	for (size_t i = 0; i < logs->nodes.n; i++) {
 		logs->jobs[logs->n_started].logs = logs;
 		logs->jobs[logs->n_started].node = &logs->nodes.list[i];
-		if (pthread_create(&logs->jobs[logs->n_started].thread, NULL, log_main, &logs->jobs[logs->n_started]) ==
+		if (thread_create(&logs->jobs[logs->n_started].thread, NULL, log_main, &logs->jobs[logs->n_started]) ==
 		    0)
 			logs->n_started++;
 	}
-	stream->closing = pthread_create(&stream->closer, NULL, log_closer, logs) == 0;
+	stream->closing = thread_create(&stream->closer, NULL, log_closer, logs) == 0;
 	return stream->closing ? 0 : err_set(err, EAGAIN, _("Cannot follow the logs: no more threads"));
 }
 

@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/i18n.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 /* Consul takes no less, and ends a session after up to twice that. */
 #define TTL_MS 10000
@@ -60,7 +60,6 @@ static int start_keeper(struct builder_lock *lock, struct err *err)
 {
 	pthread_condattr_t monotonic;
 	pthread_attr_t attributes;
-	sigset_t all, before;
 	int r;
 
 	pthread_mutex_init(&lock->lock, NULL);
@@ -70,10 +69,7 @@ static int start_keeper(struct builder_lock *lock, struct err *err)
 	pthread_condattr_destroy(&monotonic);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK);
-	sigfillset(&all); /* signals are the event loop's */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&lock->thread, &attributes, keep_alive, lock);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	r = thread_create(&lock->thread, &attributes, keep_alive, lock);
 	pthread_attr_destroy(&attributes);
 	return r ? err_errno(err, r, _("Cannot start a thread")) : 0;
 }

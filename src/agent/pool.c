@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/i18n.h"
+#include "base/thread.h"
 
 struct job {
 	struct job *next;
@@ -135,22 +135,17 @@ int pool_new(sd_event *event, unsigned most_threads, struct pool **ret, struct e
 	return 0;
 }
 
-/* Signals are the loop's: a thread starts with all of them blocked. */
 static void start_thread(struct pool *pool)
 {
-	sigset_t all, before;
 	pthread_attr_t attr;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 512 * 1024);
-	if (pthread_create(&pool->threads[pool->n_threads], &attr, thread_main, pool) == 0)
+	if (thread_create(&pool->threads[pool->n_threads], &attr, thread_main, pool) == 0)
 		pool->n_threads++;
 	else if (pool->n_threads == 0)
 		abort();
 	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void pool_submit(struct pool *pool, pool_work work, pool_done done, void *data)

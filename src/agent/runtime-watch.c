@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/i18n.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 struct queued {
 	struct queued *next;
@@ -89,13 +89,8 @@ static void *thread_main(void *data)
 
 static int start_thread(struct runtime_watch *watch)
 {
-	sigset_t all, before;
-	int r;
+	int r = thread_create(&watch->thread, NULL, thread_main, watch);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&watch->thread, NULL, thread_main, watch);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	watch->started = r == 0;
 	return -r;
 }

@@ -7,6 +7,7 @@
 #include "agent/instance-id.h"
 #include "agent/peers.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "model/canonical.h"
 
 #define HOSTS "tepuy/host/"
@@ -97,7 +98,7 @@ static void ask_all(struct questions *questions)
 	pthread_t threads[MOST_THREADS];
 	size_t n = 0;
 
-	while (n < MOST_THREADS && n + 1 < questions->n && pthread_create(&threads[n], NULL, ask_some, questions) == 0)
+	while (n < MOST_THREADS && n + 1 < questions->n && thread_create(&threads[n], NULL, ask_some, questions) == 0)
 		n++;
 	ask_some(questions);
 	while (n)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/i18n.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "cli/output.h"
 
 struct row {
@@ -301,5 +302,5 @@ static void *tick(void *data)
 void progress_run(struct progress *progress)
 {
 	if (progress->style.redraw && !progress->running)
-		progress->running = pthread_create(&progress->thread, NULL, tick, progress) == 0;
+		progress->running = thread_create(&progress->thread, NULL, tick, progress) == 0;
 }

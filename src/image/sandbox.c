@@ -20,6 +20,7 @@
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "base/run.h"
+#include "base/thread.h"
 #include "image/apt.h"
 #include "image/beneath.h"
 #include "image/store.h"
@@ -50,15 +51,9 @@ static void *call_thread(void *data)
 int sandbox_call(int (*fn)(void *data, struct err *err), void *data, struct err *err)
 {
 	struct call call = { .fn = fn, .data = data, .err = err };
-	sigset_t all, before;
 	pthread_t thread;
-	int code;
+	int code = thread_create(&thread, NULL, call_thread, &call);
 
-	/* Signals are the caller's business. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	code = pthread_create(&thread, NULL, call_thread, &call);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (code)
 		return err_errno(err, code, _("Cannot start a thread for the build"));
 	pthread_join(thread, NULL);

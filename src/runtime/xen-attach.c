@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/i18n.h"
+#include "base/thread.h"
 #include "runtime/drivers.h"
 #include "runtime/frame.h"
 #include "runtime/xen.h"
@@ -174,7 +175,7 @@ static int start_thread(struct session *session, struct err *err)
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	code = pthread_create(&thread, &attr, carry, session);
+	code = thread_create(&thread, &attr, carry, session);
 	pthread_attr_destroy(&attr);
 	return code ? err_errno(err, code, _("Cannot make a thread for a program in the node")) : 0;
 }

@@ -18,6 +18,7 @@
 #include "base/i18n.h"
 #include "base/log.h"
 #include "base/run.h"
+#include "base/thread.h"
 #include "runtime/drivers.h"
 #include "runtime/xen.h"
 
@@ -254,7 +255,7 @@ static int keeper_start(struct xen *xen, struct keeper **ret, struct err *err)
 	atomic_store(&keeper->users, 2);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	code = pthread_create(&thread, &attr, keep, keeper);
+	code = thread_create(&thread, &attr, keep, keeper);
 	pthread_attr_destroy(&attr);
 	if (code) {
 		atomic_store(&keeper->users, 1);
@@ -298,7 +299,7 @@ static int store_start(struct store *store)
 	*store = (struct store){ .out = { -1, -1 }, .stop = { -1, -1 } };
 	/* What is not read in time says the same as what is. */
 	if (pipe2(store->out, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(store->stop, O_CLOEXEC) < 0 ||
-	    pthread_create(&store->thread, NULL, watch_store, store)) {
+	    thread_create(&store->thread, NULL, watch_store, store)) {
 		for (int i = 0; i < 2; i++) {
 			closep(&store->out[i]);
 			closep(&store->stop[i]);

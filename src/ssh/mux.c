@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/i18n.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "ssh/sudo.h"
 
 enum { PIECE = 32768, MOST_HELD = 1 << 18, MOST_STREAMS = 256, MOST_TAIL = 1024, STACK = 512 << 10 };
@@ -433,7 +434,7 @@ static int start(struct mux *mux, struct mux **ret, struct err *err)
 	mux->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK);
-	r = mux->wake < 0 ? errno : pthread_create(&mux->thread, &attributes, serve, mux);
+	r = mux->wake < 0 ? errno : thread_create(&mux->thread, &attributes, serve, mux);
 	pthread_attr_destroy(&attributes);
 	if (r) {
 		mux->dead = true;

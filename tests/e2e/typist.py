@@ -19,12 +19,14 @@ def fail(why):
     sys.exit(1)
 
 
-def wait_for(text, start=0):
-    """Until `text` is shown behind `start`; returns where it ends."""
+def wait_for(text, start=0, patience=None):
+    """Until `text` is shown behind `start`; returns where it ends. With a patience of its own None when it did not come."""
     global shown
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + (patience or PATIENCE)
     while (at := shown.find(text, start)) < 0:
         if not select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+            if patience:
+                return None
             fail(f"'{text.decode()}' did not come")
         try:
             data = os.read(terminal, 65536)
@@ -53,9 +55,9 @@ for i in range(20):
     times.append((time.monotonic() - begin) * 1000)
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 41, 123, 0, 0))
 end = time.monotonic() + PATIENCE
-while True:  # the signal may be behind what is typed
+while True:  # the signal may be behind what is typed; and a shell that it interrupts forgets the line that it was reading
     line("busybox stty size; echo as''ked")
-    before, at = at, wait_for(b"asked\r", at)
+    before, at = at, wait_for(b"asked\r", at, 5) or at
     if b"41 123" in shown[before:at]:
         break
     if time.monotonic() > end:
