@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/i18n.h"
 
 static int read_open_file(int fd, const char *path, size_t most, struct buf *buf, struct err *err)
@@ -118,4 +122,41 @@ int fs_remove_tree(const char *path, struct err *err)
 char *fs_join(const char *dir, const char *name)
 {
 	return xasprintf("%s/%s", dir, name);
+}
+
+/* Never more at a time than a pipe takes without blocking. */
+int fs_write_until(int fd, const void *data, size_t len, int64_t deadline_ms)
+{
+	struct pollfd out = { .fd = fd, .events = POLLOUT };
+	const char *bytes = data;
+	int r = 0;
+
+	while (len && r == 0) {
+		size_t part = len < PIPE_BUF ? len : PIPE_BUF;
+		int64_t left = deadline_ms - clock_monotonic_ms();
+		int n = left > 0 ? poll(&out, 1, left < 1000 ? (int)left : 1000) : 0;
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n <= 0 && left <= 0)
+			return -ETIMEDOUT;
+		if (n <= 0)
+			continue;
+		r = fs_write_all(out.fd, bytes, part);
+		bytes += part;
+		len -= part;
+	}
+	return r;
+}
+
+int fs_lock(const char *path, struct err *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), r;
+
+	if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+		return fd;
+	r = err_errno(err, errno, _("Cannot lock %s"), path);
+	if (fd >= 0)
+		close(fd);
+	return r;
 }

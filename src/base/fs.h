@@ -2,6 +2,7 @@
 #ifndef TEPUY_BASE_FS_H
 #define TEPUY_BASE_FS_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -14,6 +15,11 @@ int fs_write(const char *path, const void *data, size_t len, mode_t mode, struct
 int fs_mkdirs(const char *path, mode_t mode, struct err *err); /* as mkdir -p */
 int fs_remove_tree(const char *path, struct err *err);         /* follows no links, crosses no mount; absent is fine */
 int fs_write_all(int fd, const void *data, size_t len);        /* 0 or -errno */
-char *fs_join(const char *dir, const char *name);              /* the caller owns it */
+/* As fs_write_all into what may be slow or stuck, as a pipe is; -ETIMEDOUT at that moment of clock_monotonic_ms. */
+int fs_write_until(int fd, const void *data, size_t len, int64_t deadline_ms);
+/* Opens the file, made with 0600 when absent, and waits until nobody else holds its lock. The caller closes it, which
+ * gives the lock back; or -errno. */
+int fs_lock(const char *path, struct err *err);
+char *fs_join(const char *dir, const char *name); /* the caller owns it */
 
 #endif

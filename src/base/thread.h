@@ -10,5 +10,7 @@
  * thread that does not block it: one that some other waits for, with a signalfd or an event loop, would be lost there.
  */
 int thread_create(pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *data), void *data);
+/* The same for one that nobody waits for: it owns `data`. */
+int thread_detach(void *(*fn)(void *data), void *data);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Programs in a node, run to their end. */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -102,37 +101,13 @@ struct pump {
 	int64_t deadline;
 };
 
-/* The receiver may be a pipe that is slow or stuck: never more at a time than a pipe takes without blocking. */
-static int write_out(struct pump *pump, const char *bytes, size_t len)
-{
-	struct pollfd out = { .fd = pump->exec->output_fd, .events = POLLOUT };
-	int r = 0;
-
-	while (len && r == 0) {
-		size_t part = len < PIPE_BUF ? len : PIPE_BUF;
-		int64_t left = pump->deadline - clock_monotonic_ms();
-		int n = left > 0 ? poll(&out, 1, left < 1000 ? (int)left : 1000) : 0;
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n <= 0 && left <= 0)
-			return -ETIMEDOUT;
-		if (n <= 0)
-			continue;
-		r = fs_write_all(out.fd, bytes, part);
-		bytes += part;
-		len -= part;
-	}
-	return r;
-}
-
 static int keep_output(void *data, int stream, const char *bytes, size_t len)
 {
 	struct pump *pump = data;
 
 	docker_keep_said(&pump->said, bytes, len);
 	if (stream == 1 && pump->exec->output_fd > 0)
-		return write_out(pump, bytes, len);
+		return fs_write_until(pump->exec->output_fd, bytes, len, pump->deadline);
 	if (!pump->output)
 		return 0;
 	buf_add(pump->output, bytes, len);

@@ -49,14 +49,6 @@ static int check_mounts(const struct runtime_spec *spec, struct err *err)
 	return 0;
 }
 
-static bool has_instance(const struct strv *labels)
-{
-	for (size_t i = 0; labels && i < labels->n; i++)
-		if (text_starts(labels->v[i], RUNTIME_LABEL_INSTANCE "="))
-			return true;
-	return false;
-}
-
 /* Whether Docker's init program is installed: it reaps orphans and passes signals on; nodes also run without. */
 static int want_init(struct docker *docker, bool *ret, struct err *err)
 {
@@ -83,7 +75,7 @@ static int create(struct runtime *rt, const struct runtime_spec *spec, char **re
 	bool init = false;
 	int r;
 
-	if (!has_instance(spec->labels))
+	if (!runtime_has_instance(spec->labels))
 		return err_set(err, EINVAL, _("The node %s has no label %s"), spec->name, RUNTIME_LABEL_INSTANCE);
 	r = check_mounts(spec, err);
 	if (r == 0)

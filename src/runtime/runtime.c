@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/i18n.h"
+#include "base/text.h"
 #include "runtime/drivers.h"
 
 /* Every driver that this program has, in the order in which they are tried. Xen's says no at once on a host that was
@@ -113,4 +114,12 @@ const char *runtime_node_label(const struct runtime_node *node, const char *key)
 			return label + len + 1;
 	}
 	return NULL;
+}
+
+bool runtime_has_instance(const struct strv *labels)
+{
+	for (size_t i = 0; labels && i < labels->n; i++)
+		if (text_starts(labels->v[i], RUNTIME_LABEL_INSTANCE "="))
+			return true;
+	return false;
 }

@@ -205,6 +205,8 @@ void runtime_free(struct runtime *rt);
 void runtime_node_release(struct runtime_node *node);
 void runtime_networks_free(struct runtime_network *networks, size_t n);
 void runtime_nodes_free(struct runtime_node *nodes, size_t n);
+/* Whether the labels of a request name an instance, as they must. */
+bool runtime_has_instance(const struct strv *labels);
 /* Value of a label or NULL; borrowed. */
 const char *runtime_node_label(const struct runtime_node *node, const char *key);
 

@@ -169,14 +169,8 @@ static void *carry(void *data)
 
 static int start_thread(struct session *session, struct err *err)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	int code;
+	int code = thread_detach(carry, session);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	code = thread_create(&thread, &attr, carry, session);
-	pthread_attr_destroy(&attr);
 	return code ? err_errno(err, code, _("Cannot make a thread for a program in the node")) : 0;
 }
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Programs in a machine, run to their end. */
 #include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -22,30 +20,6 @@ struct exec {
 	int64_t deadline;
 };
 
-/* The receiver may be a pipe that is slow or stuck: never more at a time than a pipe takes without blocking. */
-static int write_out(struct exec *exec, const char *bytes, size_t len)
-{
-	struct pollfd out = { .fd = exec->asked->output_fd, .events = POLLOUT };
-	int r = 0;
-
-	while (len && r == 0) {
-		size_t part = len < PIPE_BUF ? len : PIPE_BUF;
-		int64_t left = exec->deadline - clock_monotonic_ms();
-		int n = left > 0 ? poll(&out, 1, left < 1000 ? (int)left : 1000) : 0;
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n <= 0 && left <= 0)
-			return -ETIMEDOUT;
-		if (n <= 0)
-			continue;
-		r = fs_write_all(out.fd, bytes, part);
-		bytes += part;
-		len -= part;
-	}
-	return r;
-}
-
 static int take_output(void *data, bool is_stderr, const char *bytes, size_t len)
 {
 	struct exec *exec = data;
@@ -55,7 +29,7 @@ static int take_output(void *data, bool is_stderr, const char *bytes, size_t len
 	if (!len)
 		return 0;
 	if (!is_stderr && exec->asked->output_fd > 0)
-		return write_out(exec, bytes, len);
+		return fs_write_until(exec->asked->output_fd, bytes, len, exec->deadline);
 	if (!exec->output)
 		return 0;
 	buf_add(exec->output, bytes, len);

@@ -25,18 +25,9 @@
 static int lock_golden(const struct xen_config *config, const char *id, struct err *err)
 {
 	_cleanup_(freep) char *dir = fs_join(config->directory, "golden"), *path = xasprintf("%s/%s.lock", dir, id);
-	int r = fs_mkdirs(dir, 0700, err), fd;
+	int r = fs_mkdirs(dir, 0700, err);
 
-	if (r < 0)
-		return r;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
-		r = err_errno(err, errno, _("Cannot lock %s"), path);
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	return fd;
+	return r < 0 ? r : fs_lock(path, err);
 }
 
 static bool golden_present(const struct xen_config *config, const char *id)

@@ -72,14 +72,6 @@ static int read_fingerprint(const char *public, char **ret, struct err *err)
 	return 0;
 }
 
-static bool has_instance(const struct strv *labels)
-{
-	for (size_t i = 0; labels && i < labels->n; i++)
-		if (text_starts(labels->v[i], RUNTIME_LABEL_INSTANCE "="))
-			return true;
-	return false;
-}
-
 static bool signal_is_sane(const char *name)
 {
 	return *name && strlen(name) < 16 && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+") == strlen(name);
@@ -104,7 +96,7 @@ static int check(const struct xen_config *config, const struct runtime_spec *spe
 
 	if (!xen_name_is_sane(spec->name))
 		return err_set(err, EINVAL, _("'%s' is no name for a machine"), spec->name);
-	if (!has_instance(spec->labels))
+	if (!runtime_has_instance(spec->labels))
 		return err_set(err, EINVAL, _("The node %s has no label %s"), spec->name, RUNTIME_LABEL_INSTANCE);
 	if (spec->stop_signal && !signal_is_sane(spec->stop_signal))
 		return err_set(err, EINVAL, _("'%s' is no name of a signal"), spec->stop_signal);

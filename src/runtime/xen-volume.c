@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -82,18 +81,9 @@ static int make_volume(const struct runtime_mount *mount, struct err *err)
 static int lock_volumes(const struct xen_config *config, struct err *err)
 {
 	_cleanup_(freep) char *dir = fs_join(config->directory, "volumes"), *path = fs_join(dir, "lock");
-	int r = fs_mkdirs(dir, 0700, err), fd;
+	int r = fs_mkdirs(dir, 0700, err);
 
-	if (r < 0)
-		return r;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
-		r = err_errno(err, errno, _("Cannot lock %s"), path);
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	return fd;
+	return r < 0 ? r : fs_lock(path, err);
 }
 
 int xen_make_volumes(const struct xen_config *config, const struct xen_node *node, struct err *err)
