@@ -137,11 +137,8 @@ static void retire(struct work *work, struct group *group, struct unit *unit, bo
 	}
 }
 
-/*
- * Old instances that have stopped are kept until the deployment is done, so that going back starts them again instead
- * of making them anew.
- */
-static void retire_old(struct work *work, struct group *group, struct node *node, enum roll_mode mode)
+/* Old instances that have stopped are kept while it rolls: going back starts them again instead of making them anew. */
+void retire_old(struct work *work, struct group *group, struct node *node, enum roll_mode mode)
 {
 	for (size_t i = 0; i < node->n_units; i++) {
 		struct unit *unit = &node->units[i];

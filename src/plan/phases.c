@@ -109,16 +109,28 @@ static void retire_extras(struct work *work)
 	}
 }
 
-/* What is on hosts that do not answer is cleaned up when they do. */
-static bool extras_left(const struct work *work)
+/* Every wanted node serves: what stopped, and was kept for the case that it goes back, is not needed any more. */
+static void retire_kept(struct work *work)
+{
+	for (size_t i = 0; i < work->n_groups; i++)
+		for (size_t j = 0; j < work->groups[i].n_nodes; j++)
+			if (work->groups[i].nodes[j].wanted)
+				retire_old(work, &work->groups[i], &work->groups[i].nodes[j], ROLL_STEADY);
+}
+
+/* Is there more than the wanted nodes' instances? What is on hosts that do not answer is cleaned up when they do. */
+static bool old_ones_left(const struct work *work)
 {
 	for (size_t i = 0; i < work->n_groups; i++)
 		for (size_t j = 0; j < work->groups[i].n_nodes; j++) {
 			const struct node *node = &work->groups[i].nodes[j];
 
-			for (size_t k = 0; !node->wanted && k < node->n_units; k++)
-				if (!node->units[k].gone && (!node->units[k].host || node->units[k].host->alive))
+			for (size_t k = 0; k < node->n_units; k++) {
+				const struct unit *unit = &node->units[k];
+
+				if (unit != node->current && !unit->gone && (!unit->host || unit->host->alive))
 					return true;
+			}
 		}
 	return false;
 }
@@ -133,7 +145,8 @@ static void rolling(struct work *work)
 	if (!all_right(work))
 		return;
 	retire_extras(work);
-	if (work->acted || work->full || extras_left(work) || work->service->n_leaving)
+	retire_kept(work);
+	if (work->acted || work->full || old_ones_left(work) || work->service->n_leaving)
 		return;
 	if (back) {
 		act_event(work, "rolled-back", NULL, _("Back at revision %llu"), (unsigned long long)work->status.good);

@@ -187,6 +187,7 @@ enum roll_mode { ROLL_FORWARD, ROLL_BACK, ROLL_STEADY };
 
 bool assign_node(struct work *work, struct group *group, struct node *node, enum plan_desired desired);
 void roll_node(struct work *work, struct group *group, struct node *node, enum roll_mode mode);
+void retire_old(struct work *work, struct group *group, struct node *node, enum roll_mode mode);
 void retire_extra(struct work *work, struct group *group, struct node *node);
 void hold_node(struct work *work, struct group *group,
 	       struct node *node); /* no roll here: only disconnect and connect */

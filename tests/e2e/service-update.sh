@@ -57,11 +57,6 @@ webs() {
 	containers | grep "^$SERVICE/web/"
 }
 
-# none_of IDS: of containers, also stopped ones.
-none_of() {
-	! docker ps --all --quiet --no-trunc | grep -qF "$1"
-}
-
 # no_failures: of the load that was stopped; a case of its own.
 no_failures() {
 	case_begin "$1"
@@ -92,8 +87,7 @@ check "a changed recipe comes up" up
 load_stop
 no_failures "no request failed while both nodes were replaced"
 check "the page is the new recipe's" sh -c "curl -fsS '$url/' | grep -q '<title>changed'"
-# They are kept, stopped, until the deployment is done, for the case that it goes back.
-check "no old container is left" wait_for 60 none_of "$old"
+refuse "no old container is left" sh -c "docker ps --all --quiet --no-trunc | grep -F '$old'"
 equal "there are two new ones" 2 "$(ids | wc -l)"
 equal "HAProxy's was not touched" "$front" "$(container front/1)"
 check "HAProxy has the new nodes only, ready" wait_for 60 servers_are "web-1.2 ready web-2.2 ready"

@@ -105,6 +105,50 @@ static void drained_instance_stops_when_its_consumer_let_go(void **state)
 	plans(&view, "status rolling 2 good 1 step 8\ndesire web/1.1 stop proven\n");
 }
 
+/* web/1.2 serves in place of web/1.1, which has stopped. */
+static struct plan_service *replaced_web(struct plan_view *view)
+{
+	struct plan_service *service = start_view(view, PLAN_ROLLING, 2, 1);
+
+	add_component(service->spec, "web", "w2", 1);
+	add_instance(view, "web", 1, 2, "w2", PLAN_RUN, PLAN_RUNNING);
+	return service;
+}
+
+/* What it could go back to is kept until every node serves, but no longer: who is told "done" finds nothing of it. */
+static void deployment_is_done_when_the_old_instances_are_gone(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	replaced_web(&view);
+	add_instance(&view, "web", 1, 1, "w1", PLAN_STOP, PLAN_STOPPED);
+	plans(&view, "status rolling 2 good 1 step 8\nunassign web/1.1\n");
+
+	replaced_web(&view)->n_leaving = 1;
+	plans(&view, "");
+
+	replaced_web(&view);
+	plans(&view, "status done 2 good 2 step 8\n");
+}
+
+static void old_instance_on_a_dead_host_keeps_no_deployment_from_being_done(void **state)
+{
+	struct plan_instance *old;
+	struct plan_view view;
+	struct plan_host *host;
+
+	(void)state;
+	replaced_web(&view);
+	host = add_host(&view, "srv2", NULL);
+	host->alive = false;
+	host->dead_ms = PLAN_RESCHEDULE_MS;
+	old = add_instance(&view, "web", 1, 1, "w1", PLAN_STOP, PLAN_RUNNING);
+	free(old->host);
+	old->host = xstrdup("srv2");
+	plans(&view, "status done 2 good 2 step 8\n");
+}
+
 /* Acks lie below their writer's host. */
 static void consumer_on_another_host_lets_go(void **state)
 {
@@ -579,6 +623,8 @@ int main(void)
 		cmocka_unit_test(failed_start_goes_back),
 		cmocka_unit_test(on_failure_stop_stays),
 		cmocka_unit_test(drained_instance_stops_when_its_consumer_let_go),
+		cmocka_unit_test(deployment_is_done_when_the_old_instances_are_gone),
+		cmocka_unit_test(old_instance_on_a_dead_host_keeps_no_deployment_from_being_done),
 		cmocka_unit_test(consumer_on_another_host_lets_go),
 		cmocka_unit_test(acks_on_other_hosts_go_when_a_node_returns),
 		cmocka_unit_test(drained_instance_waits_for_sessions),
