@@ -106,10 +106,14 @@ static void check_kept_of(struct world *w, int service, int c, const bool servin
 	for (unsigned n = 1; n <= NODES_MAX; n++) {
 		struct node_record *node = &s->nodes[c][n];
 
-		if (firm[n]) /* after a fault too it is known only then that it serves again */
+		/* After a fault too, and after it was down on purpose, it is known only then that it serves again. */
+		if (firm[n])
 			node->excused = false;
+		else if (node->down && serving[n])
+			node->excused = true;
 		node->served = (node->served || firm[n]) && w->now >= node->until && !out_of(w, service, c, n);
 		down[n] = node->served && !node->excused && !serving[n];
+		node->down = down[n];
 		missing += down[n];
 	}
 	if (missing <= allowed)

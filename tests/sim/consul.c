@@ -122,6 +122,15 @@ void drop_acks(struct world *w, uint32_t drained, int consumer_host)
 			i++;
 }
 
+void drop_acks_of_host(struct world *w, int host)
+{
+	for (int i = 0; i < w->kv.n_acks;)
+		if (w->kv.acks[i].host == host)
+			w->kv.acks[i] = w->kv.acks[--w->kv.n_acks];
+		else
+			i++;
+}
+
 /* --- transactions --- */
 
 static int find_slot(struct world *w, int service, const struct plan_action *action)

@@ -271,6 +271,7 @@ void remove_hosts(struct world *w)
 		for (int j = 0; j < w->kv.n_records; j++)
 			if (w->actual[j].used && w->kv.records[j].host == i && !w->kv.records[j].assigned)
 				forget_slot(w, j);
+		drop_acks_of_host(w, i);
 		touch(w);
 	}
 }

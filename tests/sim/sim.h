@@ -179,7 +179,8 @@ struct leader {
 
 struct node_record {
 	bool served;         /* it has served, and is wanted since */
-	bool excused;        /* a fault keeps it from serving */
+	bool excused;        /* a fault keeps it from serving, or it is not known yet that it serves again */
+	bool down;           /* it is not excused, and does not serve */
 	int64_t until;       /* an operator's wish of a moment ago may still be on its way */
 	int64_t deadline_ms; /* of a disconnect that was withdrawn then; 0: none */
 };
@@ -268,8 +269,9 @@ void take_snapshot(struct world *w);
 unsigned old_snapshot(struct world *w, unsigned than, unsigned most);
 int find_uid(const struct kv *kv, uint32_t uid, int slot); /* the slot, or -1; `slot` is where it should be */
 void forget_slot(struct world *w, int slot);
-bool apply_txn(struct world *w, const struct plan_txn *txn, uint64_t session);                   /* false: refused */
-void drop_acks(struct world *w, uint32_t drained, int consumer_host);                            /* -1: of all hosts */
+bool apply_txn(struct world *w, const struct plan_txn *txn, uint64_t session); /* false: refused */
+void drop_acks(struct world *w, uint32_t drained, int consumer_host);          /* -1: of all hosts */
+void drop_acks_of_host(struct world *w, int host);
 void write_ack(struct world *w, int drained, int consumer, unsigned sessions, int64_t since_ms); /* slots */
 void delete_ack(struct world *w, uint32_t drained, uint32_t consumer);
 const struct ack *find_ack(const struct kv *kv, uint32_t drained, uint32_t consumer);
