@@ -83,7 +83,7 @@ bool api_target_matches(const struct api_target *target, const char *component, 
 
 /*
  * For what only the agent of a node's own host can do. -EREMOTE, with call->elsewhere set, when other hosts have nodes
- * of the target; 0 when none is known, or Consul is away.
+ * of the target; 0 when none is known; else why Consul could not say.
  */
 int api_elsewhere(struct api_call *call, const struct api_target *target, struct err *err);
 

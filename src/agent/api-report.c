@@ -14,6 +14,7 @@
 struct sources {
 	const struct node_env *env;
 	const char *service;
+	enum consul_consistency mode;
 	struct consul_kvs keys, hosts;
 	struct consul_services *catalogs; /* one a component */
 	struct strv components;
@@ -69,14 +70,14 @@ static void name_components(struct sources *sources)
 	}
 }
 
-static int read_sources(struct sources *sources, struct err *err)
+static int read_as(struct sources *sources, struct err *err)
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/service/%s/", sources->service);
 	struct consul *consul = sources->env->consul;
-	int r = consul_kv_list(consul, prefix, &sources->keys, err);
+	int r = consul_kv_list_as(consul, sources->mode, prefix, &sources->keys, err);
 
 	if (r == 0)
-		r = consul_kv_list(consul, "tepuy/host/", &sources->hosts, err);
+		r = consul_kv_list_as(consul, sources->mode, "tepuy/host/", &sources->hosts, err);
 	if (r < 0)
 		return r;
 	name_components(sources);
@@ -84,9 +85,22 @@ static int read_sources(struct sources *sources, struct err *err)
 	for (size_t i = 0; r == 0 && i < sources->components.n; i++) {
 		_cleanup_(freep) char *name = xasprintf("%s-%s", sources->service, sources->components.v[i]);
 
-		r = consul_health_service(consul, name, &sources->catalogs[i], err);
+		r = consul_health_service_as(consul, sources->mode, name, &sources->catalogs[i], err);
 	}
 	return r;
+}
+
+/* What a server last knew says more than that the servers have no leader now. */
+static int read_sources(struct sources *sources, struct err *err)
+{
+	int r = read_as(sources, err);
+
+	if (r != -EAGAIN)
+		return r;
+	err_release(err);
+	sources_release(sources);
+	*sources = (struct sources){ .env = sources->env, .service = sources->service, .mode = CONSUL_STALE };
+	return read_as(sources, err);
 }
 
 static const struct consul_service *in_catalog(const struct sources *sources, const char *host,
@@ -271,6 +285,8 @@ int api_service_json(const struct node_env *env, const char *service, json_t **r
 		json_object_set_new(answer, "spec", spec);
 	if (status)
 		json_object_set_new(answer, "status", status);
+	if (sources.mode == CONSUL_STALE)
+		json_object_set_new(answer, "stale", json_true());
 	*ret = answer;
 	return 0;
 }

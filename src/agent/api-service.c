@@ -56,6 +56,10 @@ static int service_names(struct consul *consul, struct strv *ret, struct err *er
 	_cleanup_json_ json_t *spec = NULL;
 	int r = consul_kv_list(consul, "tepuy/service/", &kvs, err);
 
+	if (r == -EAGAIN) {
+		err_release(err);
+		r = consul_kv_list_as(consul, CONSUL_STALE, "tepuy/service/", &kvs, err);
+	}
 	for (size_t i = 0; r == 0 && i < kvs.n; i++) {
 		const char *key = kvs.v[i].key + strlen("tepuy/service/"), *slash = strchr(key, '/');
 		_cleanup_(freep) char *name = slash ? xstrndup(key, (size_t)(slash - key)) : NULL;
@@ -76,6 +80,18 @@ static int service_names(struct consul *consul, struct strv *ret, struct err *er
 	return r;
 }
 
+/* What a person is to know before reading the answer, or NULL. */
+static const char *service_trouble(const struct api_call *call, const json_t *service)
+{
+	const char *trouble = api_trouble(call->env);
+
+	if (trouble || !json_is_true(json_object_get(service, "stale")))
+		return trouble;
+	return _(
+	    "Consul has no leader: this is what one of its servers last knew. What runs is not touched, and nothing "
+	    "is changed until most of Consul's servers work again");
+}
+
 static int get_services(struct api_call *call, struct err *err)
 {
 	_cleanup_strv_ struct strv names = { 0 };
@@ -90,7 +106,8 @@ static int get_services(struct api_call *call, struct err *err)
 			json_array_append_new(services, service);
 	}
 	if (r == 0)
-		call->answer = json_pack("{sO ss*}", "services", services, "trouble", api_trouble(call->env));
+		call->answer = json_pack("{sO ss*}", "services", services, "trouble",
+					 service_trouble(call, json_array_get(services, 0)));
 	return r;
 }
 
@@ -100,8 +117,8 @@ static int get_service(struct api_call *call, struct err *err)
 
 	if (r == 0)
 		r = api_service_json(call->env, call->rest, &call->answer, err);
-	if (r == 0 && api_trouble(call->env))
-		json_object_set_new(call->answer, "trouble", json_string(api_trouble(call->env)));
+	if (r == 0 && service_trouble(call, call->answer))
+		json_object_set_new(call->answer, "trouble", json_string(service_trouble(call, call->answer)));
 	return r;
 }
 

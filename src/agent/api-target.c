@@ -58,11 +58,13 @@ int api_elsewhere(struct api_call *call, const struct api_target *target, struct
 	_cleanup_json_ json_t *service = NULL;
 	_cleanup_strv_ struct strv hosts = { 0 };
 	_cleanup_(freep) char *names = NULL;
+	int r = api_service_json(call->env, target->service, &service, err);
 	json_t *node;
 	size_t i;
 
-	if (api_service_json(call->env, target->service, &service, NULL) < 0)
-		return 0;
+	if (r < 0)
+		return err_wrap(err, _("%s is not on the host %s, and Consul does not say where it is"), call->rest,
+				call->env->host);
 	json_array_foreach(json_object_get(service, "nodes"), i, node)
 	{
 		const char *host = json_string_value(json_object_get(node, "host"));

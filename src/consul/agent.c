@@ -131,7 +131,14 @@ int consul_agent_checks(struct consul *consul, const char *filter, struct consul
 
 int consul_health_service(struct consul *consul, const char *name, struct consul_services *ret, struct err *err)
 {
-	_cleanup_(freep) char *path = consul_health_path(name);
+	return consul_health_service_as(consul, CONSUL_DEFAULT, name, ret, err);
+}
+
+int consul_health_service_as(struct consul *consul, enum consul_consistency mode, const char *name,
+			     struct consul_services *ret, struct err *err)
+{
+	_cleanup_(freep) char *of = consul_health_path(name);
+	_cleanup_(freep) char *path = xasprintf("%s%s", of, mode == CONSUL_STALE ? "?stale" : "");
 	_cleanup_json_ json_t *json = NULL;
 	int r = get_json(consul, path, &json, err);
 

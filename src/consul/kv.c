@@ -45,7 +45,13 @@ int consul_kv_get(struct consul *consul, const char *key, struct consul_kv *ret,
 
 int consul_kv_list(struct consul *consul, const char *prefix, struct consul_kvs *ret, struct err *err)
 {
-	_cleanup_(freep) char *path = consul_kv_path(prefix, "recurse");
+	return consul_kv_list_as(consul, CONSUL_DEFAULT, prefix, ret, err);
+}
+
+int consul_kv_list_as(struct consul *consul, enum consul_consistency mode, const char *prefix, struct consul_kvs *ret,
+		      struct err *err)
+{
+	_cleanup_(freep) char *path = consul_kv_path(prefix, mode == CONSUL_STALE ? "recurse&stale" : "recurse");
 	_cleanup_err_ struct err own = ERR_INIT;
 	int r = read_keys(consul, path, ret, err ? err : &own);
 

@@ -276,6 +276,9 @@ no_quorum() {
 	document fifth
 	hosts_up 1 >"$TMP/out" 2>&1 && { echo "'up' said that it is done"; return 1; }
 	grep -qi consul "$TMP/out" || { cat "$TMP/out"; return 1; }
+	hosts_exec 1 tepuy status --json "$SERVICE" >"$TMP/out" 2>&1
+	jq -e '.services[0].stale and (.services[0].nodes | length >= 4) and (.trouble | test("no leader"))' "$TMP/out" >/dev/null ||
+		{ echo "'status' does not say what was last known:"; cat "$TMP/out"; return 1; }
 	sleep "$RESCHEDULE"
 	[ "$(for i in 1 2 3; do hosts_containers "$i"; done)" = "$before" ] || { echo "nodes were touched"; return 1; }
 	hosts_exec 2 systemctl start consul
