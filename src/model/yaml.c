@@ -337,21 +337,26 @@ static int read_document(struct reader *reader, const char *text, size_t len)
 	return r;
 }
 
+static int refuse_size(const char *file, struct diag *diag)
+{
+	struct place whole = { .file = file, .length = 1 };
+
+	diag_error(diag, &whole, _("the file is larger than 1 MiB, which no document of this kind needs"));
+	return -EINVAL;
+}
+
 int yaml_parse(const char *file, const char *text, size_t len, struct diag *diag, struct yaml_document **ret)
 {
 	_cleanup_(yaml_tree_freep) struct yaml_document *document = xcalloc(1, sizeof(*document));
 	struct reader reader = { .document = document, .diag = diag };
-	struct place whole = { .file = file, .length = 1 };
 	int r;
 
 	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
 		text += 3; /* a byte order mark, as some editors write it */
 		len -= 3;
 	}
-	if (len > YAML_MOST_BYTES) {
-		diag_error(diag, &whole, _("the file is larger than 1 MiB, which no document of this kind needs"));
-		return -EINVAL;
-	}
+	if (len > YAML_MOST_BYTES)
+		return refuse_size(file, diag);
 	diag_source(diag, file, text, len);
 	document->file = xstrdup(file);
 	document->text = xstrndup(text, len);
@@ -370,6 +375,8 @@ int yaml_load(const char *file, struct diag *diag, struct yaml_document **ret)
 	_cleanup_buf_ struct buf text = { 0 };
 	int r = fs_read(file, YAML_MOST_BYTES + 3, &text, &err);
 
+	if (r == -EFBIG)
+		return refuse_size(file, diag);
 	if (r < 0) {
 		diag_file(diag, file, &err);
 		return r;
