@@ -100,7 +100,7 @@ static int64_t hold_until(const struct consul_service *service, bool others_serv
 	if (has_ended(service))
 		return INT64_MIN;
 	if (serf && serf->status == CONSUL_CRITICAL)
-		return others_serve ? INT64_MIN : since_ms + HOLD_DEAD_MS;
+		return others_serve ? INT64_MIN : INT64_MAX;
 	if (only_unrun(service))
 		return since_ms + HOLD_UNRUN_MS;
 	return returned_ms == INT64_MIN ? INT64_MIN : returned_ms + HOLD_RETURNED_MS;

@@ -14,8 +14,6 @@
 #define HOLD_UNRUN_MS 15000
 /* How long, after Consul's return from an absence, no check is believed. */
 #define HOLD_RETURNED_MS 15000
-/* Gossip tries to reach members that it takes for dead every 30 s. */
-#define HOLD_DEAD_MS 40000
 
 struct hold {
 	char *node, *id; /* Consul's node and service */
@@ -34,7 +32,8 @@ void holds_release(struct holds *holds);
  * `before` is what was made of Consul's last answer, `now` is its answer; in that, members that served and are critical
  * now are put back to serving:
  * - whose critical checks have not run yet, which is what Consul's agent says of its checks when it is started;
- * - whose host is dead, while nobody else serves: at once after a lack of quorum, everybody may be said to be dead;
+ * - whose host is dead, as long as nobody else serves: it may be Consul's agent there that died, or everybody is said
+ * to be dead after a lack of quorum; and a host that is dead indeed loses nothing by being asked;
  * - any, soon after `returned_ms`, when Consul came back from an absence (INT64_MIN: it was not away);
  * but never one whose own agent says that it ended, nor one whose host is dead while others serve.
  *

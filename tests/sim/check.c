@@ -143,7 +143,7 @@ void check_always(struct world *w)
 /*
  * The consumer sent to it, it serves for long, and now the consumer sends to nobody: whatever Consul said, late, of
  * before it was away, of checks that have not run or of a host that it does not reach, is no reason. But nobody can
- * know of one whose host cannot tell, or is said to be dead for long.
+ * know of one whose host cannot tell.
  */
 void check_empty_route(struct world *w, int consumer, int dropped)
 {
@@ -151,7 +151,7 @@ void check_empty_route(struct world *w, int consumer, int dropped)
 	int64_t said_ms = w->now - w->kv.host_seen_at[r->host];
 
 	if (w->now - w->actual[dropped].serves_since > KNOWN_MS && !w->hosts[r->host].mute &&
-	    (w->kv.host_alive[r->host] ? said_ms > KNOWN_MS : said_ms < HOLD_DEAD_MS))
+	    (!w->kv.host_alive[r->host] || said_ms > KNOWN_MS))
 		fail(w, "%s sends to nobody, and %s serves", instance_name(&w->kv.records[consumer]), instance_name(r));
 }
 

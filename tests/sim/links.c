@@ -65,7 +65,7 @@ static int64_t kept_until(const struct world *w, const struct kv *kv, int consum
 	if (!routes_to(w, consumer, slot) || w->actual[slot].container != CONTAINER_RUNNING)
 		return 0;
 	if (!kv->host_alive[r->host] && r->host != host)
-		return others_serve(w, kv, consumer, r->component) ? 0 : kv->host_seen_at[r->host] + HOLD_DEAD_MS;
+		return others_serve(w, kv, consumer, r->component) ? 0 : NEVER;
 	if (r->health == PLAN_UNKNOWN)
 		until = r->health_at + HOLD_UNRUN_MS;
 	return returned_at && until < returned_at + HOLD_RETURNED_MS ? returned_at + HOLD_RETURNED_MS : until;

@@ -79,7 +79,7 @@ src/agent/converge.c|if (!view->registered .. !view->level)|if (!view->registere
 tests/sim/consul.c|a->index != w->kv.services\[service\].status_index|false
 tests/sim/links.c|return returned_at \&\& |return false \&\& 
 tests/sim/links.c|until = r->health_at + HOLD_UNRUN_MS|until = 0
-tests/sim/links.c|: kv->host_seen_at\[r->host\] + HOLD_DEAD_MS|: 0
+tests/sim/links.c|r->component) ? 0 : NEVER|r->component) ? 0 : 0
 src/agent/converge.c|if (view->container == CONTAINER_UNKNOWN)|if (false)
 END
 

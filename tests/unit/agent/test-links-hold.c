@@ -112,12 +112,12 @@ static void each_rule(void **state)
 		{ { FINE, FINE }, { DEAD, FINE }, NEVER, "01", INT64_MAX },
 		{ { FINE, FINE }, { DEAD, FINE }, 900, "01", INT64_MAX },
 		{ { FINE, FINE }, { DEAD_UNRUN, FINE }, 900, "01", INT64_MAX },
-		/* and not if nobody else does: they may all be said to be dead, and one may be back with its checks to
-		   run */
-		{ { FINE, FINE }, { DEAD, DEAD }, NEVER, "11", 1000 + HOLD_DEAD_MS },
-		{ { FINE, FINE }, { DEAD, DEAD_UNRUN }, NEVER, "11", 1000 + HOLD_DEAD_MS },
+		/* and not as long as nobody else does: they may all be said to be dead, and one may be back with its
+		   checks to run */
+		{ { FINE, FINE }, { DEAD, DEAD }, NEVER, "11", INT64_MAX },
+		{ { FINE, FINE }, { DEAD, DEAD_UNRUN }, NEVER, "11", INT64_MAX },
 		{ { FINE, FINE }, { DEAD, UNRUN }, NEVER, "11", 1000 + HOLD_UNRUN_MS },
-		{ { FINE, FINE }, { DEAD, FAILS }, NEVER, "10", 1000 + HOLD_DEAD_MS },
+		{ { FINE, FINE }, { DEAD, FAILS }, NEVER, "10", INT64_MAX },
 		/* after Consul's return no check is believed for a while, and then all are */
 		{ { FINE, FINE }, { FAILS, FINE }, 900, "11", 900 + HOLD_RETURNED_MS },
 		{ { FINE, FINE }, { FAILS, FAILS }, 900, "11", 900 + HOLD_RETURNED_MS },
