@@ -20,6 +20,7 @@
 #define CREATE_MS 180000
 #define POWEROFF_MS 60000
 #define UNIT_MS 120000
+#define MOST_CONNECT_MS 60000
 
 /* One start. */
 struct start {
@@ -187,13 +188,16 @@ static int wait_for_ssh(const struct start *start, struct remote **ret)
 	int64_t began = clock_monotonic_ms(), deadline = began + start->config->start_ms, looked = began;
 	_cleanup_err_ struct err why = ERR_INIT;
 	_cleanup_(freep) char *text = NULL;
+	/* Where machines may take long to start, their sshd may take long to answer. */
+	int64_t connect_ms =
+	    start->config->start_ms / 18 < MOST_CONNECT_MS ? start->config->start_ms / 18 : MOST_CONNECT_MS;
 	bool present = true, kept;
 	int r = -ETIMEDOUT;
 
 	while (clock_monotonic_ms() < deadline && present) {
 		if (stopping(start->xen))
 			return err_set(start->err, ECANCELED, _("The start of %s was given up"), start->node.name);
-		r = xen_session(start->xen, &start->node, start->record.run, true, 10000, ret, &kept, &why);
+		r = xen_session(start->xen, &start->node, start->record.run, true, connect_ms, ret, &kept, &why);
 		if (r == 0 || r == -EKEYREJECTED || r == -EACCES)
 			break;
 		poll(NULL, 0, 300);
@@ -268,7 +272,6 @@ static int begin(struct start *start, const struct xen_domains *domains)
 	bool present = xen_find_domain(domains, start->node.name) != NULL;
 	int r = check_host(start);
 
-	r = r < 0 ? r : xen_take_volumes(start->xen, &start->node, domains, start->err);
 	if (r < 0)
 		return r;
 	if (!present) {
@@ -278,7 +281,9 @@ static int begin(struct start *start, const struct xen_domains *domains)
 	record->phase = XEN_STARTING;
 	record->wanted = true;
 	record->sequence = record->sequence ? record->sequence : next_sequence(start->xen, start->config);
+	/* The volumes after that: another machine that wants them sees that this one is being started. */
 	r = xen_save_record(start->config, start->node.name, record, start->err);
+	r = r < 0 ? r : xen_take_volumes(start->xen, &start->node, start->err);
 	r = r < 0 ? r : boot(start, present);
 	if (r < 0)
 		return r;
@@ -326,7 +331,10 @@ static int start_node(struct runtime *rt, const char *id, bool only_wanted, stru
 		return r;
 	r = load_locked(&start, id);
 	if (r == 0) {
-		lock = r = xen_lock_node(start.config, id, LOCK_MS, &why);
+		/* One that something is done with now is not waited for: others may have to be started again, too. */
+		lock = r = xen_lock_node(start.config, id, only_wanted ? 0 : LOCK_MS, &why);
+		if (only_wanted && r == -EBUSY)
+			r = err_set(&why, EAGAIN, "%s", _("something else is done with it"));
 		xen_node_release(&start.node);
 		r = r < 0 ? r : load_locked(&start, id);
 	}

@@ -106,12 +106,28 @@ static void read_user(const char *path, struct buf *to)
 		to->data[strcspn(to->data, "\n")] = '\0';
 }
 
-static int take_volume(const struct xen_config *config, const struct xen_node *node, const struct runtime_mount *mount,
-		       const struct xen_domains *domains, struct err *err)
+/* Its machine is there, or will be in a moment: who starts it has its lock, and noted that before it took the volume.
+ * In this order, as one that is no more being started is there. */
+static int uses_disks(struct xen *xen, const struct xen_config *config, const char *user, bool *ret, struct err *err)
+{
+	_cleanup_xen_node_ struct xen_node node = { 0 };
+	struct xen_record record = { 0 };
+	bool has_record = false;
+	int lock = xen_lock_node(config, user, 0, NULL);
+
+	if (lock >= 0)
+		close(lock);
+	*ret = lock == -EBUSY && xen_load_node(xen, user, &node, &record, &has_record, NULL) == 0 && has_record &&
+	       record.phase == XEN_STARTING;
+	return *ret ? 0 : xen_domain_present(xen, user, ret, err);
+}
+
+static int take_volume(struct xen *xen, const struct xen_config *config, const struct xen_node *node,
+		       const struct runtime_mount *mount, struct err *err)
 {
 	_cleanup_(freep) char *disk = NULL, *real = NULL, *hash = NULL, *path = NULL, *text = NULL;
 	_cleanup_buf_ struct buf user = { 0 };
-	bool device;
+	bool device, used = false;
 	int r = xen_volume_disk(mount, &disk, &device, err);
 
 	if (r < 0)
@@ -122,14 +138,18 @@ static int take_volume(const struct xen_config *config, const struct xen_node *n
 	hash = digest_of(real, strlen(real));
 	path = xasprintf("%s/volumes/%s.lock", config->directory, hash);
 	read_user(path, &user);
-	if (user.len && strcmp(user.data, node->name) && xen_find_domain(domains, user.data))
+	if (user.len && strcmp(user.data, node->name))
+		r = uses_disks(xen, config, user.data, &used, err);
+	if (r < 0)
+		return r;
+	if (used)
 		return err_set(err, EBUSY, _("The disk %s is in use by the machine %s; stop that one first"), disk,
 			       user.data);
 	text = xasprintf("%s\n", node->name);
 	return fs_write(path, text, strlen(text), 0600, err);
 }
 
-int xen_take_volumes(struct xen *xen, const struct xen_node *node, const struct xen_domains *domains, struct err *err)
+int xen_take_volumes(struct xen *xen, const struct xen_node *node, struct err *err)
 {
 	const struct xen_config *config;
 	_cleanup_(closep) int lock = -1;
@@ -141,6 +161,6 @@ int xen_take_volumes(struct xen *xen, const struct xen_node *node, const struct 
 	r = lock < 0 ? lock : 0;
 	for (size_t i = 0; i < node->n_mounts && r == 0; i++)
 		if (!node->mounts[i].copied)
-			r = take_volume(config, node, &node->mounts[i], domains, err);
+			r = take_volume(xen, config, node, &node->mounts[i], err);
 	return r;
 }

@@ -27,6 +27,7 @@
 #define LONGEST_PAUSE 60000
 #define GOOD_RUN_MS 60000 /* what ran for so long has its next restart at once */
 #define LOOK_AGAIN_MS 30000
+#define BUSY_MS 2000
 
 /* What was seen of a node. */
 struct known {
@@ -201,14 +202,19 @@ static void try_one(struct keeper *keeper, struct attempts *attempts, const char
 	struct attempt *attempt = attempt_of(attempts, name);
 	_cleanup_err_ struct err err = ERR_INIT;
 	int64_t began = clock_monotonic_ms();
+	int r = xen_start_wanted(keeper->rt, name, &err);
 
+	if (r == -EAGAIN) {
+		attempt->next = clock_monotonic_ms() + BUSY_MS;
+		return; /* somebody starts it, or stops it: this was no failure */
+	}
 	/* It was long ago that it was last started: its failure is a new one. */
 	if (began - attempt->next > GOOD_RUN_MS)
 		attempt->pause = 0;
 	attempt->pause = attempt->pause ? attempt->pause * 2 : SHORTEST_PAUSE;
 	if (attempt->pause > LONGEST_PAUSE)
 		attempt->pause = LONGEST_PAUSE;
-	if (xen_start_wanted(keeper->rt, name, &err) < 0)
+	if (r < 0)
 		log_debug("Starting %s again: %s", name, err_text(&err));
 	attempt->next = clock_monotonic_ms() + attempt->pause;
 }

@@ -102,8 +102,9 @@ int xen_provision(const struct xen_config *config, const struct xen_node *node, 
 		  struct err *err);
 int xen_make_key(const struct xen_config *config, struct err *err);
 int xen_make_volumes(const struct xen_config *config, const struct xen_node *node, struct err *err);
-/* Takes the volumes for the node: -EBUSY when another machine uses one. */
-int xen_take_volumes(struct xen *xen, const struct xen_node *node, const struct xen_domains *domains, struct err *err);
+/* Takes the volumes for the node, which has been noted as being started: -EBUSY when another machine uses one, or is
+ * being started with it. */
+int xen_take_volumes(struct xen *xen, const struct xen_node *node, struct err *err);
 void xen_sweep(const struct xen_config *config);
 int xen_remove_node(struct xen *xen, const char *name, struct err *err); /* the node's lock is held */
 
@@ -142,7 +143,7 @@ int xen_import(struct runtime *rt, const struct image *image, char **ret_ref, st
 int xen_prune(struct runtime *rt, const struct strv *images, struct err *err);
 int xen_create(struct runtime *rt, const struct runtime_spec *spec, char **ret_id, struct err *err);
 int xen_start(struct runtime *rt, const char *id, struct err *err);
-/* As xen_start, unless it was told to stop meanwhile. */
+/* As xen_start, unless it was told to stop meanwhile; -EAGAIN: somebody starts or stops it now. */
 int xen_start_wanted(struct runtime *rt, const char *id, struct err *err);
 int xen_stop(struct runtime *rt, const char *id, int64_t timeout_ms, struct err *err);
 int xen_remove(struct runtime *rt, const char *id, struct err *err);

@@ -52,7 +52,7 @@ class Lines:
 
 
 def monitor(path, commands):
-    lines = Lines(connect(path, time.monotonic() + 180))
+    lines = Lines(connect(path, time.monotonic() + 900))
     lines.until(b"\n")
     lines.send({"execute": "qmp_capabilities"})
     lines.answer()
@@ -80,7 +80,7 @@ def agent(path, deadline):
         s = None
         try:
             s = connect(path, deadline)
-            s.settimeout(max(0.1, min(5, deadline - time.monotonic())))
+            s.settimeout(max(0.1, min(20, deadline - time.monotonic())))
             lines, number = Lines(s), next(numbers)
             lines.send({"execute": "guest-sync-delimited", "arguments": {"id": number}}, b"\xff")
             while True:

@@ -57,12 +57,12 @@ xen_root() {
 	local prefix=$1
 
 	shift
-	python3 "$xen_here/qemu.py" exec "$(xen_dir "$prefix")/agent.sock" "${XEN_ROOT_SECONDS:-120}" /usr/bin/env "$@"
+	python3 "$xen_here/qemu.py" exec "$(xen_dir "$prefix")/agent.sock" "${XEN_ROOT_SECONDS:-600}" /usr/bin/env "$@"
 }
 
 # The same with a script as standard input.
 xen_script() {
-	python3 "$xen_here/qemu.py" script "$(xen_dir "$1")/agent.sock" "${2:-120}"
+	python3 "$xen_here/qemu.py" script "$(xen_dir "$1")/agent.sock" "${2:-600}"
 }
 
 xen_monitor() {
@@ -132,8 +132,9 @@ xen_built_by() {
 	sha256sum <"$xen_here/xen-build.sh" | cut -c 1-16
 }
 
+# Of this file only how the emulator is called, which must be the same at each restore, and how it is frozen.
 xen_made_by() {
-	cat "$xen_here/xen-build.sh" "$xen_here/xen.sh" | sha256sum | cut -c 1-16
+	{ cat "$xen_here/xen-build.sh"; declare -f xen_start xen_freeze; } | sha256sum | cut -c 1-16
 }
 
 xen_build() {
@@ -186,7 +187,7 @@ xen_join() { # PREFIX
 	dir=$(lab_dir "$prefix")
 	address=$(xen_address "$prefix") gateway=${address%.*}.1
 	key=$(cat "$dir/id.pub")
-	xen_script "$prefix" 120 <<-END >"$dir/xen/host-key" || { lab_say "the emulated machine could not join the lab"; return 1; }
+	xen_script "$prefix" 900 <<-END >"$dir/xen/host-key" || { lab_say "the emulated machine could not join the lab"; return 1; }
 		set -e
 		exec 3>&1 >/dev/null
 		date -s @$(date +%s)
@@ -245,7 +246,7 @@ xen_down() {
 }
 
 xen_wait() {
-	lab_wait "${2:-120}" timeout 20 ssh -F "$(lab_dir "$1")/ssh_config" -o ConnectTimeout=10 xen1 true ||
+	lab_wait "${2:-900}" timeout 120 ssh -F "$(lab_dir "$1")/ssh_config" -o ConnectTimeout=60 xen1 true ||
 		{ lab_say "xen1: sshd at $(xen_address "$1") does not let us in"; return 1; }
 }
 
