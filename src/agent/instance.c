@@ -15,6 +15,7 @@
 #include "agent/node-script.h"
 #include "agent/proxy.h"
 #include "agent/secrets-back.h"
+#include "agent/start-order.h"
 #include "base/clock.h"
 #include "base/i18n.h"
 #include "base/log.h"
@@ -23,9 +24,7 @@
 
 /* A node that ran so long before it ended is started again at once. */
 #define STEADY_MS 10000
-/* After a start of the agent, as after the host's, machines come up in the order of their links for so long at most. */
-#define ORDER_MS 180000
-#define ORDER_LOOK_MS 2000
+#define ORDER_LOOK_MS 2000 /* what waits for another one's start looks again */
 /* A first end may be a hiccup; so many in a row are a failure to tell the leader. */
 #define ENDS_THAT_FAIL 3
 /* So long the file of a proxy that is up to date already waits for further changes. */
@@ -401,33 +400,6 @@ static bool is_foreign(const struct instance *instance)
 	       strcmp(instance->made_of, instance->spec->fingerprint);
 }
 
-static bool is_connected_to(const struct instance *instance, const struct instance *other)
-{
-	for (size_t i = 0; instance->spec && i < instance->spec->n_links; i++)
-		if (!strcmp(instance->spec->links[i].component, other->id.component))
-			return true;
-	return false;
-}
-
-/*
- * A host's machines have ended with it, and it has better use for its power than to start all at once: what is
- * connected to another one that is about to start here waits for it. Containers are started again by their runtime.
- */
-static bool waits_for_provider(const struct instance *instance)
-{
-	const struct agent *agent = instance->agent;
-
-	if (agent->env.runtime->ops->quick || instance->container != CONTAINER_EXITED ||
-	    clock_monotonic_ms() - agent->started_ms > ORDER_MS)
-		return false;
-	for (const struct instance *other = agent->instances; other; other = other->next)
-		if (other != instance && !strcmp(other->id.service, instance->id.service) && other->assignment &&
-		    other->spec->desired == NODE_RUN && other->container == CONTAINER_EXITED && !other->failed &&
-		    is_connected_to(instance, other) && !is_connected_to(other, instance))
-			return true;
-	return false;
-}
-
 static struct converge_view view_of(const struct instance *instance, const json_t *context)
 {
 	return (struct converge_view){
@@ -624,7 +596,7 @@ void instance_step(struct instance *instance)
 	look_for_obstacles(instance, &view);
 	tell_found(instance);
 	step = converge_next(&view);
-	if (step == CONVERGE_LAUNCH && waits_for_provider(instance)) {
+	if (step == CONVERGE_LAUNCH && start_order_waits(instance, view.now_ms)) {
 		step = CONVERGE_NOTHING;
 		instance->retry_ms = view.now_ms + ORDER_LOOK_MS;
 	}

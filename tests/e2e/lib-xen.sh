@@ -6,8 +6,11 @@
 #
 # shellcheck disable=SC2034,SC2154,SC2317 # for the scripts; from lib.sh; called by name
 
-# What a machine under emulation may take until it serves: minutes when others use this computer as well.
+# What a machine under emulation may take until it serves: minutes when others use this computer as well. A page that it
+# serves may take long, too.
 SLOW=900
+PAGE=60
+LOAD_TIMEOUT=60s
 
 # xen_begin NAME: sets LAB, SERVICE.
 xen_begin() {
@@ -23,7 +26,7 @@ xen_begin() {
 		-keyout "$TMP/tls/ca.key" -out "$TMP/tls/ca.pem" 2>/dev/null
 	h1_begin
 	xen1_begin
-	wait_for 120 xen_lab_ready || { on_h1 journalctl -n 30 --no-pager -u tepuy-agent; on_xen journalctl -n 30 --no-pager -u tepuy-agent
+	wait_for "$SLOW" xen_lab_ready || { on_h1 journalctl -n 30 --no-pager -u tepuy-agent; on_xen journalctl -n 30 --no-pager -u tepuy-agent
 		echo "the agents did not start"; exit 1; }
 }
 

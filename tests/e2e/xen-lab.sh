@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: xen
-# timeout: 3600
+# timeout: 7200
 # The emulated Xen host that other tests stand on: it is one more host of a lab, with the hypervisor booted; it bears a
 # power cut; nothing of it stays behind.
 # shellcheck source=tests/e2e/lib.sh

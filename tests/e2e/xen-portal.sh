@@ -33,7 +33,7 @@ document() {
 
 # visits: what the page's counter says.
 visits() {
-	curl -fsS --max-time 30 "$url/" | sed -n 's|.*id="visits">\([0-9]*\)<.*|\1|p'
+	curl -fsS --max-time "$PAGE" "$url/" | sed -n 's|.*id="visits">\([0-9]*\)<.*|\1|p'
 }
 
 page_counts() {
@@ -48,7 +48,7 @@ uuid() {
 document 50 docker
 check "the portal comes up with its database in Xen" up_h1 "$TMP/service.yaml"
 xen_keep_store
-check "its page counts" wait_for 120 page_counts
+check "its page counts" wait_for "$SLOW" page_counts
 equal "the database is a machine" xen1 "$(node_field db/1 host)"
 equal "the pages are in a container" h1 "$(node_field web/1 host)"
 visits >/dev/null
@@ -59,7 +59,7 @@ before=$(visits) disk=$(uuid) address=$(node_field db/1 address)
 document 60 docker
 check "a change of the database's configuration comes up" up_h1 "$TMP/service.yaml"
 equal "by another machine" "tepuy.$SERVICE.db.1.2" "$(domains)"
-check "the page counts on" wait_for 120 page_counts
+check "the page counts on" wait_for "$SLOW" page_counts
 case_begin "from where it was"
 after=$(visits)
 if [ "$after" -gt "$before" ] && [ "$after" -le $((before + 200)) ]; then ok; else not_ok "$before before, $after after"; fi

@@ -29,7 +29,7 @@ document() {
 		    config: {title: "$1"}
 		    place: {runtime: xen}
 		    memory: 192M
-		    checks: [{id: inside, exec: [test, -s, /srv/www/index.html], interval: 10s, timeout: 20s}]
+		    checks: [{id: inside, exec: [test, -s, /srv/www/index.html], interval: 10s, timeout: 60s}]
 		    update: {order: start-first, healthy_for: 3s, deadline: ${SLOW}s}
 		  front:
 		    recipe: haproxy
@@ -41,7 +41,7 @@ document() {
 }
 
 page_has() {
-	curl -fsS --max-time 10 "$url/" | grep -q "$1"
+	curl -fsS --max-time "$PAGE" "$url/" | grep -q "$1"
 }
 
 # serves_as INSTANCE: it is the only one that runs, healthy, and HAProxy has it.
@@ -60,7 +60,7 @@ event_tells() {
 document first
 check "the service comes up" up_h1 "$TMP/service.yaml"
 xen_keep_store
-check "it answers through HAProxy on the Docker host" wait_for 120 page_has '<title>first'
+check "it answers through HAProxy on the Docker host" wait_for "$SLOW" page_has '<title>first'
 address=$(node_field web/1 address)
 equal "it is reached at an address of the Xen host's range" "$(xen_range "$LAB" | cut -d- -f1)" "$address"
 equal "Consul has the address as its own" "$address $SERVICE/web/1.1" "$(guest_keys)"
@@ -69,8 +69,8 @@ equal "the image was made on the Docker host" 0 "$(on_xen find /var/lib/tepuy/bu
 
 # --- who may reach it ---
 
-check "the Docker host reaches its port" on_h1 curl -fsS -o /dev/null --max-time 10 "http://$address/"
-check "the Xen host does too" on_xen curl -fsS -o /dev/null --max-time 10 "http://$address/"
+check "the Docker host reaches its port" on_h1 curl -fsS -o /dev/null --max-time "$PAGE" "http://$address/"
+check "the Xen host does too" on_xen curl -fsS -o /dev/null --max-time "$PAGE" "http://$address/"
 refuse "nobody else does: it is not published" from_outside "http://$address/"
 refuse "nor its sshd" timeout 5 bash -c "exec 3<>/dev/tcp/$address/22"
 
@@ -81,7 +81,7 @@ check "ps tells its runtime and what it uses" jq -e '[.nodes[] | select(.node ==
 	.runtime == "xen" and .memory > 0 and .memory_max >= 192 * 1048576 and .cpus == 1 and .cpu_ms > 0' <<<"$ps_json"
 check "and those of the container" jq -e '[.nodes[] | select(.node == "front/1")][0] | .runtime == "docker" and .memory > 0' <<<"$ps_json"
 check "a program runs in it" on_xen tepuy exec "$SERVICE/web/1" -- nginx -v
-check "the exec check is run in it" wait_for 120 sh -c "[ \"\$(docker exec $(lab_container "$LAB" 1) tepuy checks --json $SERVICE/web/1 |
+check "the exec check is run in it" wait_for "$SLOW" sh -c "[ \"\$(docker exec $(lab_container "$LAB" 1) tepuy checks --json $SERVICE/web/1 |
 	jq -r '.checks[] | select(.id == \"inside\") | .status')\" = passing ]"
 check "its log is read" on_xen tepuy logs "$SERVICE/web/1" --tail 5
 
@@ -93,22 +93,22 @@ check "a change of its configuration comes up" up_h1 "$TMP/service.yaml"
 load_stop
 no_failures "no request failed meanwhile"
 check "the page is the new one" page_has '<title>second'
-check "the first machine is gone" wait_for 120 serves_as web/1.2
+check "the first machine is gone" wait_for "$SLOW" serves_as web/1.2
 second=$(node_field web/1 address)
 equal "its address is free again" "$second $SERVICE/web/1.2" "$(guest_keys)"
 
 # --- destroyed behind tepuy's back ---
 
 on_xen xl destroy "tepuy.$SERVICE.web.1.2"
-check "it is noticed" wait_for 60 sh -c "! curl -fsS -o /dev/null --max-time 2 $url/"
+check "it is noticed" wait_for "$SLOW" sh -c "! curl -fsS -o /dev/null --max-time 2 $url/"
 check "it comes back by itself" wait_for "$SLOW" serves_as web/1.2
 equal "with the address that it had" "$second" "$(node_field web/1 address)"
 
 # --- the agent is away ---
 
 on_xen systemctl kill -s KILL tepuy-agent
-check "an agent that was killed finds its machine again" wait_for 180 sh -c "docker exec $(lab_container "$LAB" 1) \
-	curl -fsS -o /dev/null --max-time 5 http://$second/ && [ \"\$(ssh -F $TMP/lab/$LAB/ssh_config xen1 sudo -n tepuy version --json | jq -r .agent.host)\" = xen1 ]"
+check "an agent that was killed finds its machine again" wait_for "$SLOW" sh -c "docker exec $(lab_container "$LAB" 1) \
+	curl -fsS -o /dev/null --max-time $PAGE http://$second/ && [ \"\$(ssh -F $TMP/lab/$LAB/ssh_config xen1 sudo -n tepuy version --json | jq -r .agent.host)\" = xen1 ]"
 equal "nothing was made anew" "$second $SERVICE/web/1.2" "$(guest_keys)"
 
 # --- what nothing here made ---
@@ -118,7 +118,7 @@ printf 'name = "tepuy.%s.web.9.9"\nkernel = "%s"\nmemory = 32\ntype = "pv"\n' "$
 xen_put "$TMP/stray.cfg" /root/stray.cfg
 check "a domain of that name is begun by hand" on_xen xl create -p /root/stray.cfg
 on_xen systemctl restart tepuy-agent
-check "it is told" wait_for 180 event_tells ghost
+check "it is told" wait_for "$SLOW" event_tells ghost
 check "and left alone" sh -c "ssh -F $TMP/lab/$LAB/ssh_config xen1 sudo -n xl domid tepuy.$SERVICE.web.9.9"
 on_xen xl destroy "tepuy.$SERVICE.web.9.9"
 
@@ -126,6 +126,6 @@ on_xen xl destroy "tepuy.$SERVICE.web.9.9"
 
 check "the service goes down" on_h1 tepuy down "$SERVICE" --yes
 equal "no machine is left" "" "$(domains)"
-check "nor an address" wait_for 60 sh -c "[ -z \"\$(docker exec $(lab_container "$LAB" 1) consul kv get -keys tepuy/guest/)\" ]"
+check "nor an address" wait_for "$SLOW" sh -c "[ -z \"\$(docker exec $(lab_container "$LAB" 1) consul kv get -keys tepuy/guest/)\" ]"
 check "nor a disk" on_xen sh -c '[ -z "$(ls -A /var/lib/tepuy/xen/nodes)" ]'
 finish
