@@ -13,6 +13,7 @@
 #define MOST_CONFIG (64u << 10)
 #define MOST_NETWORKS 8
 #define MIB ((uint64_t)1 << 20)
+#define START_MS 180000
 
 static const char *const keys[] = { "bridge", "addresses", "gateway", "dns",      "volume_group",
 				    "kernel", "initrd",    "type",    "memory",   "system_memory",
@@ -261,10 +262,15 @@ static void fill_in(struct xen_config *config)
 		config->initrd = fs_join(config->directory, "initrd");
 }
 
+int64_t xen_patience(const struct xen_config *config, int64_t ms)
+{
+	return config->start_ms > START_MS ? ms * config->start_ms / START_MS : ms;
+}
+
 int xen_config_parse(const char *file, const char *text, size_t len, struct xen_config *ret, struct err *err)
 {
 	struct xen_config config = {
-		.memory = 512 * MIB, .system_memory = 96 * MIB, .room = 2048 * MIB, .start_ms = 180000
+		.memory = 512 * MIB, .system_memory = 96 * MIB, .room = 2048 * MIB, .start_ms = START_MS
 	};
 	struct reading reading = { file, "", err };
 	json_error_t why;

@@ -20,7 +20,7 @@
 #define CREATE_MS 180000
 #define POWEROFF_MS 60000
 #define UNIT_MS 120000
-#define MOST_CONNECT_MS 60000
+#define CONNECT_MS 10000
 
 /* One start. */
 struct start {
@@ -127,7 +127,7 @@ static int no_memory(const struct start *start)
 
 static int create_domain(const struct start *start)
 {
-	_cleanup_run_ struct run run = { .timeout_ms = CREATE_MS };
+	_cleanup_run_ struct run run = { .timeout_ms = xen_patience(start->config, CREATE_MS) };
 	_cleanup_err_ struct err why = ERR_INIT;
 	_cleanup_buf_ struct buf output = { 0 };
 	_cleanup_(freep) char *path = NULL;
@@ -188,16 +188,13 @@ static int wait_for_ssh(const struct start *start, struct remote **ret)
 	int64_t began = clock_monotonic_ms(), deadline = began + start->config->start_ms, looked = began;
 	_cleanup_err_ struct err why = ERR_INIT;
 	_cleanup_(freep) char *text = NULL;
-	/* Where machines may take long to start, their sshd may take long to answer. */
-	int64_t connect_ms =
-	    start->config->start_ms / 18 < MOST_CONNECT_MS ? start->config->start_ms / 18 : MOST_CONNECT_MS;
 	bool present = true, kept;
 	int r = -ETIMEDOUT;
 
 	while (clock_monotonic_ms() < deadline && present) {
 		if (stopping(start->xen))
 			return err_set(start->err, ECANCELED, _("The start of %s was given up"), start->node.name);
-		r = xen_session(start->xen, &start->node, start->record.run, true, connect_ms, ret, &kept, &why);
+		r = xen_session(start->xen, &start->node, start->record.run, true, CONNECT_MS, ret, &kept, &why);
 		if (r == 0 || r == -EKEYREJECTED || r == -EACCES)
 			break;
 		poll(NULL, 0, 300);
@@ -219,7 +216,7 @@ static int wait_for_ssh(const struct start *start, struct remote **ret)
 static int start_unit(const struct start *start, struct remote *remote)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
-	struct remote_command command = { .argv = &argv, .timeout_ms = UNIT_MS };
+	struct remote_command command = { .argv = &argv, .timeout_ms = xen_patience(start->config, UNIT_MS) };
 	int r = xen_push_copied(remote, &start->node, start->err);
 
 	if (r < 0)
@@ -377,7 +374,7 @@ static bool ask_unit(struct start *start, int64_t timeout_ms)
 	/* Waits for its end: the machine goes when it has ended. */
 	strv_add_all(&argv, "systemctl", "stop", XEN_UNIT, NULL);
 	for (;;) {
-		r = xen_session(start->xen, &start->node, start->record.run, false, 10000, &remote, &kept, NULL);
+		r = xen_session(start->xen, &start->node, start->record.run, false, CONNECT_MS, &remote, &kept, NULL);
 		if (r < 0)
 			return false;
 		command.timeout_ms = deadline - clock_monotonic_ms() > 1 ? deadline - clock_monotonic_ms() : 1;
@@ -407,7 +404,7 @@ static int stop_domain(struct start *start, int64_t timeout_ms)
 
 	if (start->record.phase == XEN_RUNNING) {
 		ending = ask_unit(start, timeout_ms) || (timeout_ms > 2000 && ask_machine(start, timeout_ms));
-		if (ending && xen_wait_gone(start->xen, name, POWEROFF_MS, NULL) == 0)
+		if (ending && xen_wait_gone(start->xen, name, xen_patience(start->config, POWEROFF_MS), NULL) == 0)
 			return xen_note_end(start->xen, name, &start->record, start->err);
 	}
 	r = xen_destroy(start->xen, name, start->err);

@@ -108,7 +108,7 @@ int xen_session(struct xen *xen, const struct xen_node *node, int64_t run, bool 
 	const struct xen_config *config;
 	_cleanup_(freep) char *key = NULL;
 	struct remote_host host = { .name = node->name, .user = "root", .fingerprint = node->fingerprint, .port = 22 };
-	struct remote_options options = { .connect_ms = connect_ms, .silence_ms = SILENCE_MS };
+	struct remote_options options = { 0 };
 	int r = xen_config_of(xen, &config, err);
 
 	if (r < 0)
@@ -125,6 +125,8 @@ int xen_session(struct xen *xen, const struct xen_node *node, int64_t run, bool 
 	key = fs_join(config->directory, "key");
 	host.address = node->networks[0].address;
 	options.identity = key;
+	options.connect_ms = xen_patience(config, connect_ms);
+	options.silence_ms = xen_patience(config, SILENCE_MS);
 	return remote_open(&host, &options, ret, err);
 }
 

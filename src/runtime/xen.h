@@ -108,7 +108,7 @@ int xen_take_volumes(struct xen *xen, const struct xen_node *node, struct err *e
 void xen_sweep(const struct xen_config *config);
 int xen_remove_node(struct xen *xen, const char *name, struct err *err); /* the node's lock is held */
 
-/* Sessions, in xen-ssh.c. */
+/* Sessions, in xen-ssh.c. `connect_ms` is subject to xen_patience. */
 int xen_session(struct xen *xen, const struct xen_node *node, int64_t run, bool fresh, int64_t connect_ms,
 		struct remote **ret, bool *ret_kept, struct err *err);
 /* Gives a session back that is good; anything else is closed by its user. */

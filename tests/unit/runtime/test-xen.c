@@ -70,6 +70,18 @@ static void all_of_a_configuration_is_taken(void **state)
 	xen_config_release(&config);
 }
 
+static void slow_machines_get_more_time(void **state)
+{
+	struct xen_config config = { .start_ms = 180000 };
+
+	(void)state;
+	assert_int_equal(xen_patience(&config, 10000), 10000);
+	config.start_ms = 90000;
+	assert_int_equal(xen_patience(&config, 10000), 10000);
+	config.start_ms = 900000;
+	assert_int_equal(xen_patience(&config, 10000), 50000);
+}
+
 static void a_wrong_configuration_names_file_and_key(void **state)
 {
 	static const struct {
@@ -408,6 +420,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_small_configuration_has_its_defaults),
 		cmocka_unit_test(all_of_a_configuration_is_taken),
+		cmocka_unit_test(slow_machines_get_more_time),
 		cmocka_unit_test(a_wrong_configuration_names_file_and_key),
 		cmocka_unit_test(a_node_comes_back_from_its_file),
 		cmocka_unit_test(a_state_comes_back_from_its_file),
