@@ -331,7 +331,7 @@ static int start_node(struct runtime *rt, const char *id, bool only_wanted, stru
 		/* One that something is done with now is not waited for: others may have to be started again, too. */
 		lock = r = xen_lock_node(start.config, id, only_wanted ? 0 : LOCK_MS, &why);
 		if (only_wanted && r == -EBUSY)
-			r = err_set(&why, EAGAIN, "%s", _("something else is done with it"));
+			r = -EAGAIN;
 		xen_node_release(&start.node);
 		r = r < 0 ? r : load_locked(&start, id);
 	}
