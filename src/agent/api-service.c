@@ -252,6 +252,9 @@ static int head_bundle(struct api_call *call, struct err *err)
 
 	if (r == 0 && !bundle_present(call->env->store, call->rest))
 		r = err_set(err, ENOENT, _("The bundle %.12s is not on this host"), call->rest);
+	/* It will not be sent, and Consul may have lost that it was. */
+	if (r == 0 && call->env->peers && !call->env->other_schema)
+		peers_tell_bundle(call->env->peers, call->rest);
 	return r;
 }
 

@@ -89,10 +89,10 @@ h1_begin() {
 	agent_options h1 "$H1" "--runtime docker" >"$TMP/agent-h1"
 	docker cp "$TMP/consul-h1.json" "$container:/etc/consul.d/lab.json" >/dev/null
 	docker cp "$TMP/agent-h1" "$container:/etc/default/tepuy-agent" >/dev/null
+	lab_store "$container"
 	docker exec "$container" sh -c 'chown root:consul /etc/consul.d/lab.json; chmod 640 /etc/consul.d/lab.json
 		systemctl enable --now docker consul tepuy-agent' >/dev/null 2>&1
 	docker exec "$container" apt-get update -qq >/dev/null 2>&1 # images are made of what its mirror has
-	lab_store "$container"
 }
 
 # Images that were made before: each base and recipe is built once on a computer. xen_keep_store takes them out again.
