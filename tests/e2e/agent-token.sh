@@ -159,9 +159,24 @@ runs() {
 	[ -n "$(container "$1")" ]
 }
 
+last_written() {
+	curl -fsS "$CONSUL_URL/v1/kv/tepuy/host/?recurse" | jq '[.[].ModifyIndex] | max'
+}
+
+# Sets $index when nothing was written for three seconds.
+nothing_is_written() {
+	index=$(last_written)
+	sleep 3 # so long nothing is written
+	[ "$(last_written)" = "$index" ]
+}
+
+nobody_leads() {
+	[ -z "$(consul kv get -detailed tepuy/leader | sed -n 's/^Session *//p' | tr -d -)" ]
+}
+
 newer_schema() {
 	before=$(containers)
-	index=$(curl -fsS "$CONSUL_URL/v1/kv/tepuy/host/?recurse" | jq '[.[].ModifyIndex] | max')
+	wait_for 60 nothing_is_written || { echo "keys are written all the time"; return 1; }
 	agent_mark
 	consul kv put tepuy/schema 2 >/dev/null
 	wait_for 60 agent_said "have layout 2, this agent .* upgrade tepuy on this host" || { log_tail; return 1; }
@@ -174,9 +189,8 @@ newer_schema() {
 	docker kill "$(container web/1)" >/dev/null
 	wait_for 60 runs web/1 || { echo "it is not started again"; log_tail; return 1; }
 	within 60 serves second || return 1
-	[ -z "$(consul kv get -detailed tepuy/leader | sed -n 's/^Session *//p' | tr -d -)" ] || { echo "it leads"; return 1; }
-	[ "$(curl -fsS "$CONSUL_URL/v1/kv/tepuy/host/?recurse" | jq '[.[].ModifyIndex] | max')" = "$index" ] ||
-		{ echo "keys were written"; return 1; }
+	wait_for 60 nobody_leads || { echo "it leads"; return 1; }
+	[ "$(last_written)" = "$index" ] || { echo "keys were written"; return 1; }
 	[ "$(containers | wc -l)" = "$(wc -l <<<"$before")" ]
 }
 check "keys of a newer layout: the agent writes and plans nothing, keeps what runs, and says why" newer_schema

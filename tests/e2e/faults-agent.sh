@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The agent killed with -9 at many points of a deployment and while nodes work; the command line killed in its middle.
 # needs: docker
-# timeout: 600
+# timeout: 1500
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
@@ -25,7 +25,7 @@ killed_after() {
 	sleep "$1"
 	kill_agent
 	start_agent || return 1
-	wait_for 90 phase_is "done" || { echo "phase: $(phase)"; return 1; }
+	wait_for 180 phase_is "done" || { echo "phase: $(phase)"; return 1; }
 	within 60 only_nodes web/1 web/2 front/1 && within 60 serves "$2"
 }
 
@@ -105,7 +105,7 @@ cli_interrupted() {
 	start_process up "$TEPUY" up "$TMP/service.yaml" --recipes "$tiny" --yes
 	wait_for 60 phase_is preparing rolling || return 1
 	end_process "$pid" INT
-	wait_for 90 phase_is "done" && wait_for 60 serves cli-2
+	wait_for 180 phase_is "done" && wait_for 60 serves cli-2
 }
 check "interrupted as with Ctrl-C: it goes on by itself" cli_interrupted
 
@@ -115,7 +115,7 @@ killed_in_down() {
 	sleep "$1"
 	kill_agent
 	start_agent || return 1
-	wait_for 90 phase_is removed || { echo "phase: $(phase)"; return 1; }
+	wait_for 180 phase_is removed || { echo "phase: $(phase)"; return 1; }
 	within 60 only_nodes
 }
 for delay in 0.2 0.8 2; do
@@ -130,7 +130,7 @@ printf 'build: [[sleep, "%s"]]\n' "${build_step#* }" >>"$tiny/slow/recipe.yaml"
 printf 'service: %s\ncomponents: {web: {recipe: slow}}\n' "$SERVICE" >"$TMP/service.yaml"
 ends_while_building() {
 	up --detach || return 1
-	wait_for 240 pgrep -f "^$build_step" || { echo "no build is under way"; return 1; }
+	wait_for 300 pgrep -f "^$build_step" || { echo "no build is under way"; return 1; }
 	kill -TERM "$AGENT_PID"
 	wait_for 60 gone_or_zombie "$AGENT_PID" || { echo "the agent is still there"; return 1; }
 	wait_for 60 no_build || { echo "the build is still there"; return 1; }

@@ -3,7 +3,7 @@
 # Consul restarted, killed, away for a minute and without its data, under requests through HAProxy: none fails, no
 # container is touched, and what is asked for afterwards is done.
 # needs: docker
-# timeout: 900
+# timeout: 1500
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"

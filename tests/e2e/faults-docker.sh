@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # dockerd restarted and killed under an agent: nodes are back by themselves, and with live-restore they are not even
 # touched. Docker, Consul and the agent run in namespaces of this script's own, beside the host's Docker.
-# timeout: 900
+# timeout: 1200
 
 # shellcheck source-path=SCRIPTDIR disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 

@@ -60,7 +60,7 @@ def alive(when):
     status, _ = ask(request("GET", "/v1/version"))
     if status != 200:
         problems.append(f"{when}: the version is not answered, status {status}")
-    elif time.monotonic() - started > 5:
+    elif time.monotonic() - started > 15:  # others on this machine included; less than any of the agent's own bounds
         problems.append(f"{when}: the version took {time.monotonic() - started:.1f} s")
 
 

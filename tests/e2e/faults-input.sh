@@ -3,7 +3,7 @@
 # What operators, their machines and clients get wrong: each gives a sentence that says what to do, leaves nothing half
 # made, is seen in `status`, and `up` mends it.
 # needs: docker
-# timeout: 900
+# timeout: 1200
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"

@@ -40,7 +40,7 @@ added_passes() {
 }
 
 all_at_once() {
-	local i pids=()
+	local i status=0 pids=()
 	for ((i = 0; i < 20; i++)); do
 		tepuy status --json >/dev/null &
 		pids+=($!)
@@ -49,7 +49,8 @@ all_at_once() {
 		tepuy exec "$SERVICE/web/1" -- true &
 		pids+=($!)
 	done
-	wait "${pids[@]}"
+	for i in "${pids[@]}"; do wait "$i" || status=1; done # wait of all says how the last one ended
+	return "$status"
 }
 
 consul_back() {

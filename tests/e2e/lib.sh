@@ -180,18 +180,29 @@ gone_or_zombie() {
 	[ "${stat%% *}" = Z ]
 }
 
-# free_port: a TCP port that nobody listens on now, below the range of outgoing connections. Never the same one twice
-# in a script, and two scripts at once begin at different places.
+# free_port: a TCP port that nobody listens on now, below the range of outgoing connections. Never the same one twice in a
+# script, nor that of another script that runs now: one that is not in use yet, or just not, would be found free there.
 free_port() {
-	local port
-	lib_port=${lib_port:-$((20000 + $$ * 61 % 12000))}
 	while :; do
+		[ $((lib_port % 50)) -ne 0 ] || take_ports
+		PORT=$lib_port
 		lib_port=$((lib_port + 1))
-		[ "$lib_port" -lt 32000 ] || lib_port=20000
-		port=$lib_port
-		port_open "$port" || break
+		port_open "$PORT" || break
 	done
-	PORT=$port
+}
+
+# take_ports: fifty of them, for this script alone as long as it, or what it started, lives.
+lib_port=0
+take_ports() {
+	local block lock locks=${TMPDIR:-/tmp}/tt-e2e-ports
+	mkdir -p "$locks"
+	for ((block = $$ % 240; ; block = (block + 1) % 240)); do
+		exec {lock}>"$locks/$block"
+		flock -n "$lock" && break
+		exec {lock}>&-
+		sleep 0.05
+	done
+	lib_port=$((20000 + block * 50))
 }
 
 port_open() {

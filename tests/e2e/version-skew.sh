@@ -5,7 +5,7 @@
 # older keys, an older agent at newer keys. Each refuses before anything is done, says what to upgrade, and what runs is
 # not touched.
 # needs: docker
-# timeout: 300
+# timeout: 900
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
@@ -74,9 +74,16 @@ log_says() {
 	tail -n +"$log_from" "$TMP/agent.log" | grep -q -- "$1"
 }
 
+# Sets $keys_before when nothing was written for three seconds.
+nothing_is_written() {
+	keys_before=$(keys)
+	sleep 3 # so long nothing is written
+	[ "$(keys)" = "$keys_before" ]
+}
+
 check "the service is up with this version" up
 before=$(containers)
-keys_before=$(keys)
+check "after which nothing is written" wait_for 60 nothing_is_written
 
 # --- a newer command line, an older agent ---
 

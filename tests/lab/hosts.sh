@@ -97,7 +97,7 @@ lab_network() {
 	local prefix=$1 dir subnet try
 
 	dir=$(lab_dir "$prefix")
-	mkdir -p "$dir"
+	mkdir -p "$dir" || mkdir -p "$dir" || return # another lab that goes removes their common directory
 	chmod 700 "$dir"
 	for try in 1 2 3 4 5; do
 		subnet=${2%.0/24}
@@ -267,13 +267,12 @@ lab_loss() {
 }
 
 lab_heal() {
-	local chain n
+	local chain rule
 
+	# By what it says and not by its number, which another lab's rule changes at any time.
 	for chain in DOCKER-USER INPUT OUTPUT; do
-		while n=$(iptables -w -L "$chain" --line-numbers -n 2>/dev/null |
-			awk -v mark="tepuy-lab:$1" '{for (i = 1; i <= NF; i++) if ($i == mark) {print $1; exit}}') && [ -n "$n" ]; do
-			iptables -w -D "$chain" "$n"
-		done
+		iptables -w -S "$chain" 2>/dev/null | grep -E -- "--comment \"?tepuy-lab:$1\"?( |\$)" | sed 's/^-A/-D/' |
+			while read -r rule; do xargs iptables -w <<<"$rule"; done
 	done
 }
 
