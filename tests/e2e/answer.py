@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """answer.py [QUESTION ANSWER]… -- COMMAND…: runs it on a terminal of its own, and types each answer (and Enter) when the
 text of its question has come; an answer @FILE is that file's text. Shows all that came; ends with the command's exit status, 98 when a question did not come
-within 60 seconds."""
+within 60 seconds, or nothing came for as long."""
 import os, pty, select, sys, time
 
 cut = sys.argv.index("--")
@@ -21,6 +21,7 @@ while time.monotonic() < end:
         break
     if not data:
         break
+    end = time.monotonic() + 60
     sys.stdout.buffer.write(data)
     sys.stdout.flush()
     seen += data.decode(errors="replace")

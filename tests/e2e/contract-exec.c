@@ -100,7 +100,7 @@ static bool gone(struct kit *kit, const char *id, const char *pattern)
 
 static void timeouts(struct kit *kit, const char *id)
 {
-	struct runtime_exec exec = { .timeout_ms = kit_ms(kit, 3000) };
+	struct runtime_exec exec = { .timeout_ms = kit_ms(kit, 8000) };
 	_cleanup_buf_ struct buf output = { 0 };
 	int64_t began = clock_monotonic_ms();
 

@@ -64,8 +64,14 @@ more_visits() {
 	[ "$(last_visit second)" -gt "$(last_visit first)" ]
 }
 
+# By what Docker keeps of each, also one that stopped: it may have been stopped itself, and then tells of none.
+containers() {
+	inside find /var/lib/docker/containers -mindepth 1 -maxdepth 1 || echo "no answer"
+}
+
 nothing_runs() {
-	[ -z "$(inside sh -c 'docker ps -aq 2>/dev/null')" ] && ! inside systemctl is-active --quiet tepuy-agent.service
+	[ -z "$(containers)" ] || { containers; return 1; }
+	[ "$(inside systemctl is-active tepuy-agent.service)" = inactive ]
 }
 
 check "a bare Debian 12 with systemd starts" start_host

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: hosts
-# timeout: 420
+# timeout: 900
 # What `tepuy doctor` says of machines over SSH: of a bare one, of one on which something is wrong, of a host.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -48,7 +48,18 @@ check "a bare machine and one with packages" start_lab
 traces() {
 	on 1 sh -c 'ls -A /tmp /root /var/lib | grep -v ^systemd-private-; ip -br link; mount | grep -F tepuy-doctor'
 }
-before=$(traces)
+# A machine that has just started still makes some of its directories.
+before=
+booted() {
+	on 1 systemctl is-system-running | grep -qE 'running|degraded' && on 2 systemctl is-system-running | grep -qE 'running|degraded'
+}
+check "they have started" wait_for 180 booted
+nothing_comes_up() {
+	before=$(traces)
+	sleep 2 # so long nothing comes up
+	[ -n "$before" ] && [ "$before" = "$(traces)" ]
+}
+check "and nothing of theirs comes up any more" wait_for 120 nothing_comes_up
 
 doctor
 equal "nothing is wrong with them" 0 "$status"

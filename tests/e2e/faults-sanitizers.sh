@@ -3,7 +3,7 @@
 # The agent built with the thread sanitizer, and with the address and undefined behaviour ones, through the life of a
 # service: made, changed, disconnected and connected, checked, asked by many at once, without Consul, killed, removed.
 # needs: docker
-# timeout: 900
+# timeout: 1500
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"

@@ -33,7 +33,7 @@ prepare_host() {
 	docker cp -q "$TEPUY" "$name:/usr/bin/tepuy" || return
 	docker cp -q "$TMP/image.tar" "$name:/root/image.tar" || return
 	tell_host "$i" /etc/consul.d/test.json <<-END
-		{"server": $server, $([ "$i" != 1 ] || echo '"bootstrap_expect": 1,') "retry_join": ["$(lab_address "$lab" 1)"],
+		{"server": $server, $([ "$i" != 1 ] || echo '"bootstrap_expect": 1,') "retry_join": ["$(lab_address "$lab" 1)"], "retry_interval": "1s",
 		 "data_dir": "/var/lib/consul", "bind_addr": "$(lab_address "$lab" "$i")", "client_addr": "127.0.0.1",
 		 "performance": {"raft_multiplier": 1}, "disable_update_check": true, "skip_leave_on_interrupt": true}
 	END
@@ -113,7 +113,7 @@ bring_up() {
 start_all() {
 	make_image || return
 	lab_up "$lab" "${SUBNET:-auto}" 2 ready && lab_add "$lab" 3 bare || return
-	prepare_host 1 && prepare_host 2 && wait_for 60 has_two_hosts || return
+	prepare_host 1 && prepare_host 2 && wait_for 120 has_two_hosts || return
 	bring_up 1 service.yaml && bring_up 2 far.yaml
 }
 
@@ -217,11 +217,14 @@ on 1 curl -fsS -X PUT -d '{"Node": "h3"}' http://127.0.0.1:8500/v1/catalog/dereg
 check "who is none any more is not" wait_for 60 closed
 
 restart_without_consul() {
-	on 1 systemctl stop tepuy-agent consul && on 1 nft delete table inet tepuy && on 1 systemctl start tepuy-agent
+	# Masked, as the agent's unit would start it.
+	on 1 systemctl stop tepuy-agent && on 1 systemctl mask --runtime --now consul && on 1 nft delete table inet tepuy &&
+		on 1 systemctl start tepuy-agent
 }
-restart_without_consul
-check "an agent that starts while Consul is away sets the same table" wait_for 60 table_is_there
+check "an agent is started while Consul is away" restart_without_consul
+check "it sets the same table" wait_for 60 table_is_there
 check "and it works" closed
+on 1 systemctl unmask --runtime consul
 on 1 systemctl start consul
 
 without_nft() {

@@ -6,7 +6,7 @@
 # docs/faults.md, the document on what it counted is written there.
 # needs: docker
 # lane: hosts
-# timeout: 1200
+# timeout: 2400
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
@@ -203,8 +203,13 @@ checked "a host is cut off: it keeps its nodes, others take over; back again, wh
 
 # --- HAProxy's host is cut off from Consul ---
 
-front_cut_off() {
+# A server that left may still be in HAProxy until its last session has ended.
+only_ready() {
 	before=$(hosts_servers)
+	[ "$(grep -c ' ready$' <<<"$before")" = 3 ] && [ "$(wc -l <<<"$before")" = 3 ]
+}
+front_cut_off() {
+	wait_for 180 only_ready || { echo "HAProxy has: $before"; return 1; }
 	load_start front "$url"
 	sleep 1
 	cut_consul 1

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: hosts
-# timeout: 1200
+# timeout: 1800
 # Two bare hosts that reach no mirror become hosts from a bundle that was made where there is one, and bring a service up whose
 # recipe has a base system and packages; prepared again without the bundle, once the mirror is back, they have their own
 # apt sources again.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: hosts
-# timeout: 1200
+# timeout: 1800
 # Hosts that cannot be prepared: another host key, a full disk, apt's lock held, a wrong password, a machine that stands
 # still in the middle. Each is a clear error, the others go on, and a second run mends it. Then a dead server is replaced.
 # shellcheck source=tests/e2e/lib.sh
@@ -36,7 +36,7 @@ status_of() { # NAME HOST
 lock_apt() { # I: by fcntl, as apt does it
 	lab_root "$lab" "$1" perl -e '
 		use Fcntl; open my $f, "+>", "/var/lib/dpkg/lock-frontend" or die; my $l = pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0);
-		fcntl($f, F_SETLK, $l) or die "$!"; sleep 600' &
+		fcntl($f, F_SETLK, $l) or die "$!"; sleep 3600' &
 	lib_pids+=("$!")
 }
 

@@ -6,7 +6,7 @@
 #
 #   tests/e2e/image-build.sh [BUILD]
 #
-# timeout: 900
+# timeout: 1500
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2054,SC2154,SC2317 # commas are for the tool; lib.sh sets pid and calls what it is given
 . "$(dirname "$0")/lib.sh"
@@ -129,7 +129,7 @@ fails "also when there is no base yet" EHOSTUNREACH "http://127.0.0.1:$PORT/" \
 check "neither leaves anything" clean "$one"
 
 fails "a build that takes too long is stopped" ETIMEDOUT "sleep 98765.$$" \
-	"$one" build -s "$suite" -n slow -T 15000 -b "sh|-c|sleep 98765.$$ & sleep 98765.$$"
+	"$one" build -s "$suite" -n slow -T 60000 -b "sh|-c|sleep 98765.$$ & sleep 98765.$$"
 refuse "with all that it started" pgrep -f "^sleep 98765.$$"
 check "and leaves nothing" clean "$one"
 

@@ -115,12 +115,12 @@ equal "so there was one wish" 1 "$(did docks 'wishes for an image')"
 want xen1 "$slow" &
 waiting=$!
 lib_pids+=("$waiting")
-check "a longer one is begun by the host with Docker" wait_for 120 pgrep -f "^sleep $long"
-check "which the host of machines is told" wait_for 30 grep -q 'waiting for e2e' "$TMP/xen1-want.log"
+check "a longer one is begun by the host with Docker" wait_for 300 pgrep -f "^sleep $long"
+check "which the host of machines is told" wait_for 60 grep -q 'waiting for e2e' "$TMP/xen1-want.log"
 end_process "$agent_pid" KILL
-check "killed, its work ends with it" wait_for 30 ended
-check "and the host of machines begins itself" wait_for 120 grep -q 'no other host makes the image' "$TMP/xen1-want.log"
-check "in its own sandbox" wait_for 60 pgrep -f "^sleep $long"
+check "killed, its work ends with it" wait_for 60 ended
+check "and the host of machines begins itself" wait_for 180 grep -q 'no other host makes the image' "$TMP/xen1-want.log"
+check "in its own sandbox" wait_for 300 pgrep -f "^sleep $long"
 step=$(pgrep -f "^sleep $long" | head -n 1)
 kill "$step"
 wait "$waiting"

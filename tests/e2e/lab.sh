@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: hosts
-# timeout: 600
+# timeout: 900
 # The lab that other tests stand on: its hosts are let into, its faults do what they say and can be healed, and nothing of
 # it stays behind, while another lab is left alone.
 # shellcheck source=tests/e2e/lib.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: built
-# timeout: 600
+# timeout: 1500
 # Three hosts that give each other what they have: agents with stores, Docker, Consul agents, addresses and certificates
 # of their own, all on this machine. Two of them have no apt mirror. A link that is cut, a host that gives wrong bytes, clients
 # without a right certificate, one image that all need at once, a builder that is killed, a certificate that is renewed.
@@ -201,6 +201,7 @@ half=$(($(stat -c %s "$TMP/state-a/store/layers/$base.tar") / 2))
 free_port
 cut_port=$PORT
 start_process cut python3 "$(dirname "$0")/cut-proxy.py" "$cut_port" "${address[a]}:${peer_port[a]}" "$half"
+wait_for 60 port_open "$cut_port"
 where a "https://${address[a]}:$cut_port"
 check "host b gets it, without a mirror" up two 'place: {host: b}'
 check "and runs it" node_runs two b
@@ -212,7 +213,15 @@ asked=$(grep -Eo "b takes the layer ${base:0:12} from byte [0-9]+ on, [0-9]+ byt
 read -r first second < <(awk '{ printf "%s ", $(NF - 1) }' <<<"$asked")
 if [ "$(wc -l <<<"$asked")" = 2 ] && [ "$second" -lt "$((first - half / 2))" ]; then ok; else not_ok "$asked"; fi
 while read -r line; do echo "      $line"; done <<<"$asked"
+both_have() {
+	[ "$(have a) $(have b)" = "3 3" ]
+}
+wait_for 60 both_have
 equal "both say in Consul that they have base, bundle and image" "3 3" "$(have a) $(have b)"
+nobody_makes() {
+	[ -z "$(builder)" ]
+}
+wait_for 60 nobody_makes
 equal "nobody makes anything any more" "" "$(builder)"
 
 # --- a host that gives wrong bytes ---
@@ -294,17 +303,23 @@ equal "one of them made it" "$((before + 1))" "$(makers 'this host makes the ima
 equal "the others have the same" "$(image_ids a)" "$(image_ids c)"
 check "all three run it" eval 'node_runs all a && node_runs all b && node_runs all c'
 
-# The two without a mirror cannot make this one; they must leave it to the third.
-cp -r "$TMP/recipes/peers" "$TMP/recipes/distant"
-sed -i 's/^recipe: .*/recipe: distant/' "$TMP/recipes/distant/recipe.yaml"
-# Host b has the recipe before the others, and so begins.
-via=b recipe=distant check "three hosts need one that only one of them can make" up far 'nodes: 3' 'update: {deadline: 120s}'
-check "one of those that cannot had begun" [ "$(makers 'this host makes the image')" -gt "$((before + 2))" ]
+# The two without a mirror cannot make this one; they must leave it to the third. Host b has the recipe before the others, and
+# so begins; another one when others kept this machine busy and a was quicker.
+begun=
+for try in 1 2 3 4 5; do
+	before=$(makers 'this host makes the image')
+	cp -r "$TMP/recipes/peers" "$TMP/recipes/distant-$try"
+	sed -i "s/^recipe: .*/recipe: distant-$try/" "$TMP/recipes/distant-$try/recipe.yaml"
+	via=b recipe=distant-$try check "three hosts need one that only one of them can make" up "far-$try" 'nodes: 3' 'update: {deadline: 600s}'
+	begun=$(($(makers 'this host makes the image') - before))
+	[ "$begun" -lt 2 ] || break
+done
+check "one of those that cannot had begun" [ "$begun" -ge 2 ]
 equal "they have the same" "$(image_ids b)" "$(image_ids c)"
 
 # --- whoever makes it is killed ---
 
-recipe=orphan up last 'nodes: 3' 'update: {deadline: 120s}' >"$TMP/last.out" 2>&1 &
+recipe=orphan up last 'nodes: 3' 'update: {deadline: 600s}' >"$TMP/last.out" 2>&1 &
 last=$!
 being_made() {
 	builder=$(builder)

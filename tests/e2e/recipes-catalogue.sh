@@ -4,7 +4,7 @@
 # The shipped recipes as nodes of one service, made by the product from nothing but the apt mirror: what each recipe
 # promises in its own file. Agent, Consul and store are this script's own; needs root, Docker, curl.
 # needs: docker
-# timeout: 900
+# timeout: 1800
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -22,16 +22,19 @@ components:
     recipe: postgresql
     config: {database: site, user: site, password: {secret: password}}
     volumes: {data: {path: $TMP/db}}
+    update: {deadline: 600s}
   web:
     recipe: php-site
     nodes: 2
     config: {title: "O'Higgins & <Sons>", database: site, user: site, password: {secret: password}}
     connect: {database: db}
-  page: {recipe: static-site, config: {title: Static, text: "A <em>page</em>."}}
+    update: {deadline: 600s}
+  page: {recipe: static-site, config: {title: Static, text: "A <em>page</em>."}, update: {deadline: 600s}}
   front:
     recipe: haproxy
     connect: {backend: web}
     publish: {http: $PORT}
+    update: {deadline: 600s}
 secrets: {password: {required: true}}
 END
 # Everything that a quoting mistake would show by.
@@ -145,7 +148,7 @@ started_again() {
 
 without_database() { # the page says what is wrong, and the web nodes stay healthy
 	docker pause "$(container db 1)" >/dev/null || return 1
-	curl -sS --max-time 20 "http://$front/" >"$TMP/away"
+	curl -sS --max-time 60 "http://$front/" >"$TMP/away"
 	page /health >/dev/null
 	local health=$?
 	docker unpause "$(container db 1)" >/dev/null

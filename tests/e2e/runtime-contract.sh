@@ -4,6 +4,8 @@
 # runtime running. Removes what it made, also after a failure. For runtimes whose nodes are machines: BASE is the tar of a
 # system that boots (mmdebstrap makes one when it is not given); RUNTIME_SLOW multiplies all bounds of time (4 where the
 # processor is emulated).
+# needs: docker
+# timeout: 600
 set -eu
 
 driver=${1:-docker}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
-# timeout: 600
+# timeout: 1200
 # Consul without its data, while a database runs that was made with a generated password: the password comes back from the
 # host, nodes that are made anew are let in by the database, and what a node wrote over its own copy counts for nothing.
 # shellcheck source=tests/e2e/lib.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
-# timeout: 900
+# timeout: 1500
 # Updates under load: a recipe that changed, one that never gets healthy, one that cannot be built, more and fewer nodes,
 # two operators at once. The load goes through HAProxy; no request of it may fail.
 # shellcheck source=tests/e2e/lib.sh
@@ -23,7 +23,7 @@ document() {
 		    recipe: e2e-web
 		    nodes: $1
 		    config: {text: $2, health: $3}
-		    update: {order: start-first, parallel: 1, healthy_for: 1s, deadline: $([ "$3" = 200 ] && echo 60s || echo 8s)}
+		    update: {order: start-first, parallel: 1, healthy_for: 1s, deadline: $([ "$3" = 200 ] && echo 300s || echo 8s)}
 		  front:
 		    recipe: haproxy
 		    connect: {backend: web}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: hosts
-# timeout: 600
+# timeout: 1800
 # `tepuy setup` makes three machines a cluster with access control and certificates, then a fourth one a member; all of
 # it again changes nothing; what is killed in the middle is mended; strangers get nothing; secrets stay where they are.
 # docs/setup.md is the protocol; setup-operator.py plays the operator, who never sees a secret.
@@ -113,7 +113,10 @@ if operator apply 1,2,3 1,2,3 >"$TMP/first" 2>&1; then ok; else not_ok "$(tail -
 echo "      from configured nothing to agents in Consul: $((($(now_ms) - start + 500) / 1000)) s"
 members "Consul's members" 2 "h1 h2 h3"
 equal "its voters" "h1 h2 h3" "$(peers 3)"
-check "labels reach Consul as they were given" grep -q '"rack": *"north side"' <(api 1 GET '/v1/kv/tepuy/host/h2/info?raw')
+labels_are_there() {
+	api 1 GET '/v1/kv/tepuy/host/h2/info?raw' | grep -q '"rack": *"north side"'
+}
+check "labels reach Consul as they were given" wait_for 60 labels_are_there
 
 before=$(invocations 1 2 3)
 case_begin "a second time nothing changes"
@@ -268,6 +271,7 @@ equal "secrets to look for" 9 "$(sort -u "$TMP/secrets" | grep -c '^.\{32,\}$')"
 check "they are where they belong" found_in on 1 cat /etc/tepuy/management-token
 refuse "no secret passed the operator's hands" found_in cat "$SETUP_LOG"
 for i in 1 2 4; do
+	check "processes of h$i were looked at, and its journal is read" on "$i" sh -c 'test -s /run/seen && journalctl --no-pager -n 1 | grep -q .'
 	refuse "no secret in a process's words or environment on h$i" found_in on "$i" cat /run/seen
 	refuse "no secret in the journal of h$i" found_in on "$i" journalctl --no-pager
 done

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: hosts
-# timeout: 600
+# timeout: 1500
 # The steps of `tepuy setup` that install packages, on one bare machine: from its own mirror, and what they say when apt is
 # held by another, the disk is full, the mirror is away, a file is not what was said, or they were killed in the middle.
 # shellcheck source=tests/e2e/lib.sh
@@ -97,7 +97,7 @@ killed_at() {
 # As apt does: a write lock by fcntl.
 hold_lock() {
 	on perl -e 'use Fcntl; open(my $f, "+>", "/var/lib/dpkg/lock-frontend") or die; my $l = pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0);
-		fcntl($f, F_SETLK, $l) or die; open(my $g, ">", "/run/held"); sleep 600' &
+		fcntl($f, F_SETLK, $l) or die; open(my $g, ">", "/run/held"); sleep 3600' &
 	lib_pids+=("$!")
 	wait_for 60 on test -e /run/held
 }

@@ -4,6 +4,7 @@
 # seen nowhere, a machine that stands still. Needs a running Docker, python3.
 # needs: docker
 # lane: hosts
+# timeout: 600
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 export LAB_STATE=$TMP/lab

@@ -149,7 +149,7 @@ head -c 200000 /dev/urandom | base64 >"$TMP/input"
 case_begin "standard input goes to all, whole"
 (cd "$WORK" && "$TEPUY" run -i -H a1,a2,a3 -- sha256sum) <"$TMP/input" >"$TMP/out" 2>"$TMP/err"
 if [ "$(grep -c "$(sha256sum <"$TMP/input" | cut -d' ' -f1)" "$TMP/out")" = 3 ]; then ok; else not_ok "$(cat "$TMP/out" "$TMP/err")"; fi
-tepuy run -H a1 --timeout 1s -- sleep 30
+tepuy run -H a1 --timeout 5s -- sleep 30
 expect "--timeout gives a command up" 1 err "did not end in its time"
 tepuy run -H a1,a2,a3 --serial -- sh -c 'case $SSH_CONNECTION in *127.0.1.2\ *) exit 1;; esac; echo begun'
 expect "--serial stops at a failure" 3 err "1 of 3 hosts done, 1 failed, 1 not begun"
@@ -252,6 +252,11 @@ took=$(($(now_ms) - start))
 expect "a host that takes connections and says nothing" 3 err "127.0.6.1" "in time"
 check "is given up in bounded time ($took ms)" test "$took" -lt "$(most 40000)"
 kill -CONT "$hang"
+# The session of before, whose client has gone, ends first: then it is this one's.
+no_session() {
+	! pgrep -P "$hang"
+}
+wait_for 60 no_session
 case_begin "a host that hangs in the middle of a command"
 (cd "$WORK" && exec setsid --wait "$TEPUY" run -H root@127.0.6.1:2205 -- sh -c "echo >$TMP/hung; exec sleep 300") >"$TMP/out" 2>"$TMP/err" </dev/null &
 runner=$!

@@ -4,6 +4,7 @@
 # Templates are tried before the first node is touched: a configuration that HAProxy does not take fails the deployment
 # while the old front, which has a port for itself and so would have to stop first, goes on answering.
 # needs: docker
+# timeout: 600
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"

@@ -3,6 +3,7 @@
 # Never two writers of a volume, even when Consul says so: a second instance of a node with data, assigned by hand, does
 # not start while the first one runs, and its agent says why.
 # needs: docker
+# timeout: 600
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119,SC2120,SC2154,SC2317 # lib.sh sets and calls what looks unset and uncalled
 . "$(dirname "$0")/lib.sh"
