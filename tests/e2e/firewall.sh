@@ -224,7 +224,7 @@ restart_without_consul() {
 check "an agent is started while Consul is away" restart_without_consul
 check "it sets the same table" wait_for 60 table_is_there
 check "and it works" closed
-on 1 systemctl unmask --runtime consul
+on 1 systemctl unmask -q --runtime consul
 on 1 systemctl start consul
 
 without_nft() {

@@ -210,7 +210,7 @@ check "now the agent begins by itself" wait_for 120 at_work
 equal "it is the same process" "$pid" "$(main_pid)"
 check "restarted while Consul is away, it knows who it is" starts_as_before
 
-inside systemctl unmask --runtime consul
+inside systemctl unmask -q --runtime consul
 check "apt removes it" apt remove -y tepuy
 equal "the agent has ended" '' "$(inside pgrep -x tepuy)"
 check "configuration and data stay" has_files /etc/default/tepuy-agent /etc/tepuy/tls/host-key.pem \

@@ -179,7 +179,7 @@ requests=$(awk '/requests in/ { print $1 }' "$dir/wrk")
 is "there was load" yes "$([ "${requests:-0}" -gt 100 ] && echo yes || echo "only ${requests:-0} requests")"
 
 # What it takes, and not what others on this machine take: again when they kept it busy, for up to a minute.
-median= until=$(($(date +%s) + 60 * slower))
+until=$(($(date +%s) + 60 * slower))
 while :; do
 	times=$("$program" bench "$socket" web "web-1.2=127.0.0.1:$one")
 	median=${times#median=}
