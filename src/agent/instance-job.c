@@ -327,7 +327,11 @@ void instance_begin(struct instance *instance, enum converge_step step, json_t *
 		exec_checks_stop(instance->exec_checks);
 	instance->busy = true;
 	instance->doing = step;
-	pool_submit(instance->agent->pool, work, done, job);
+	/* Many may wait for one image to be made, here or elsewhere: nodes that run must not wait with them. */
+	if (step == CONVERGE_PREPARE)
+		pool_submit_slow(instance->agent->pool, work, done, job);
+	else
+		pool_submit(instance->agent->pool, work, done, job);
 }
 
 static void on_told(void *data, int r, struct http_reply *reply, struct err *err)

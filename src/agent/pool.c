@@ -17,6 +17,7 @@ struct job {
 	pool_work work;
 	pool_done done;
 	void *data;
+	bool slow;
 };
 
 struct queue {
@@ -26,8 +27,10 @@ struct queue {
 struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t more, ended;
-	struct queue waiting, finished; /* under the lock */
-	unsigned n_threads, n_idle, n_waiting, n_ended, most_threads;
+	struct queue waiting, slow, finished; /* under the lock, as all that is counted */
+	unsigned n_threads, n_idle, n_ended, most_threads;
+	unsigned n_waiting, n_slow_waiting; /* jobs */
+	unsigned n_slow, most_slow;         /* threads that are at slow jobs */
 	pthread_t *threads;
 	bool stopping;
 	int wake_fd;
@@ -66,6 +69,27 @@ static void wake_loop(struct pool *pool)
 	(void)!write(pool->wake_fd, &one, sizeof(one));
 }
 
+/* Jobs that a thread could take up now. */
+static unsigned n_to_take(const struct pool *pool)
+{
+	unsigned room = pool->most_slow - pool->n_slow;
+
+	return pool->n_waiting + (pool->n_slow_waiting < room ? pool->n_slow_waiting : room);
+}
+
+static struct job *take_job(struct pool *pool)
+{
+	struct job *job = queue_take(&pool->waiting);
+
+	if (job)
+		pool->n_waiting--;
+	else if (pool->n_slow < pool->most_slow && (job = queue_take(&pool->slow))) {
+		pool->n_slow_waiting--;
+		pool->n_slow++;
+	}
+	return job;
+}
+
 static void *thread_main(void *data)
 {
 	struct pool *pool = data;
@@ -73,17 +97,18 @@ static void *thread_main(void *data)
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stopping) {
-		job = queue_take(&pool->waiting);
+		job = take_job(pool);
 		if (!job) {
 			pool->n_idle++;
 			pthread_cond_wait(&pool->more, &pool->lock);
 			pool->n_idle--;
 			continue;
 		}
-		pool->n_waiting--;
 		pthread_mutex_unlock(&pool->lock);
 		job->work(job->data);
 		pthread_mutex_lock(&pool->lock);
+		/* Who has ended one looks for the next itself: no slow job waits for a signal. */
+		pool->n_slow -= job->slow;
 		queue_add(&pool->finished, job);
 		wake_loop(pool);
 	}
@@ -115,15 +140,21 @@ static int on_finished(sd_event_source *source, int fd, uint32_t events, void *d
 int pool_new(sd_event *event, unsigned most_threads, struct pool **ret, struct err *err)
 {
 	struct pool *pool = xcalloc(1, sizeof(*pool));
+	pthread_condattr_t monotonic;
 	int r;
 
 	pool->most_threads = most_threads;
+	pool->most_slow = most_threads > 1 ? most_threads / 2 : 1;
 	pool->threads = xcalloc(most_threads, sizeof(*pool->threads));
 	queue_init(&pool->waiting);
+	queue_init(&pool->slow);
 	queue_init(&pool->finished);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->more, NULL);
-	pthread_cond_init(&pool->ended, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->ended, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	pool->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = pool->wake_fd < 0 ? -errno
 			      : sd_event_add_io(event, &pool->source, pool->wake_fd, EPOLLIN, on_finished, pool);
@@ -148,17 +179,31 @@ static void start_thread(struct pool *pool)
 	pthread_attr_destroy(&attr);
 }
 
-void pool_submit(struct pool *pool, pool_work work, pool_done done, void *data)
+static void submit(struct pool *pool, pool_work work, pool_done done, void *data, bool slow)
 {
 	struct job *job = xcalloc(1, sizeof(*job));
 
-	*job = (struct job){ .work = work, .done = done, .data = data };
+	*job = (struct job){ .work = work, .done = done, .data = data, .slow = slow };
 	pthread_mutex_lock(&pool->lock);
-	queue_add(&pool->waiting, job);
-	if (++pool->n_waiting > pool->n_idle && pool->n_threads < pool->most_threads)
+	queue_add(slow ? &pool->slow : &pool->waiting, job);
+	if (slow)
+		pool->n_slow_waiting++;
+	else
+		pool->n_waiting++;
+	if (n_to_take(pool) > pool->n_idle && pool->n_threads < pool->most_threads)
 		start_thread(pool);
 	pthread_cond_signal(&pool->more);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_submit(struct pool *pool, pool_work work, pool_done done, void *data)
+{
+	submit(pool, work, done, data, false);
+}
+
+void pool_submit_slow(struct pool *pool, pool_work work, pool_done done, void *data)
+{
+	submit(pool, work, done, data, true);
 }
 
 bool pool_stop(struct pool *pool, int seconds)
@@ -166,7 +211,7 @@ bool pool_stop(struct pool *pool, int seconds)
 	struct timespec until;
 	bool stopped;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += seconds;
 	pthread_mutex_lock(&pool->lock);
 	pool->stopping = true;
@@ -190,7 +235,8 @@ void pool_free(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < pool->n_threads; i++)
 		pthread_join(pool->threads[i], NULL);
-	while ((job = queue_take(&pool->finished)) || (job = queue_take(&pool->waiting))) {
+	while ((job = queue_take(&pool->finished)) || (job = queue_take(&pool->waiting)) ||
+	       (job = queue_take(&pool->slow))) {
 		job->done(job->data, true);
 		free(job);
 	}

@@ -20,6 +20,11 @@ typedef void (*pool_done)(void *data, bool dropped);
 int pool_new(sd_event *event, unsigned most_threads, struct pool **ret, struct err *err);
 /* `work` runs in a thread, then `done` on the loop with the same data, which it owns from then on. */
 void pool_submit(struct pool *pool, pool_work work, pool_done done, void *data);
+/*
+ * The same for work that may last for minutes, as what waits for an image: of such at most half of the threads are at
+ * work at once (one of one), so that whatever many wait for, all else goes on.
+ */
+void pool_submit_slow(struct pool *pool, pool_work work, pool_done done, void *data);
 /* Begins no further job and waits so long for those that run. Whether they have ended; then pool_free is next. */
 bool pool_stop(struct pool *pool, int seconds);
 /* Waits for running jobs; all whose `done` has not been called are dropped. Nothing may be submitted from there. */

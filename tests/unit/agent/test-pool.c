@@ -129,6 +129,50 @@ static void what_waits_is_dropped_at_the_end(void **state)
 	assert_true(world.worked >= 2 && world.worked <= 10);
 }
 
+/* What lasts for minutes, as waiting for an image, never has all threads; and none of it is lost. */
+static void what_is_slow_leaves_threads_for_the_rest(void **state)
+{
+	struct world slow, quick;
+
+	(void)state;
+	setup(&slow, 4);
+	quick = (struct world){ .event = slow.event, .pool = slow.pool, .gate = PTHREAD_MUTEX_INITIALIZER };
+	pthread_mutex_lock(&slow.gate);
+	for (unsigned i = 0; i < 20; i++)
+		pool_submit_slow(slow.pool, work, done, &slow);
+	for (int64_t end = clock_monotonic_ms() + 60000; slow.at_work < 2 && clock_monotonic_ms() < end;)
+		;
+	for (unsigned i = 0; i < 20; i++)
+		pool_submit(slow.pool, work, done, &quick);
+	for (int64_t end = clock_monotonic_ms() + 60000; quick.done < 20 && clock_monotonic_ms() < end;)
+		sd_event_run(slow.event, 100 * 1000);
+	assert_int_equal(quick.done, 20);
+	assert_int_equal(slow.done, 0);
+	pthread_mutex_unlock(&slow.gate);
+	for (int64_t end = clock_monotonic_ms() + 60000; slow.done < 20 && clock_monotonic_ms() < end;)
+		sd_event_run(slow.event, 100 * 1000);
+	assert_int_equal(slow.done, 20);
+	assert_int_equal(slow.most_at_once, 2);
+	teardown(&slow);
+}
+
+static void slow_jobs_are_dropped_at_the_end_as_others(void **state)
+{
+	struct world world;
+
+	(void)state;
+	setup(&world, 1);
+	pthread_mutex_lock(&world.gate);
+	for (unsigned i = 0; i < 5; i++)
+		pool_submit_slow(world.pool, work, done, &world);
+	for (int64_t end = clock_monotonic_ms() + 60000; world.at_work < 1 && clock_monotonic_ms() < end;)
+		;
+	assert_int_equal(world.at_work, 1);
+	pthread_mutex_unlock(&world.gate);
+	teardown(&world);
+	assert_int_equal(world.dropped, 5);
+}
+
 static void the_end_is_not_waited_for_without_bound(void **state)
 {
 	struct world world;
@@ -166,6 +210,8 @@ int main(void)
 		cmocka_unit_test(no_job_is_lost),
 		cmocka_unit_test(results_may_submit_more),
 		cmocka_unit_test(what_waits_is_dropped_at_the_end),
+		cmocka_unit_test(what_is_slow_leaves_threads_for_the_rest),
+		cmocka_unit_test(slow_jobs_are_dropped_at_the_end_as_others),
 		cmocka_unit_test(the_end_is_not_waited_for_without_bound),
 		cmocka_unit_test(an_unused_pool_ends),
 	};
