@@ -22,16 +22,18 @@ int node_secrets_prepare(const char *run_dir, struct err *err)
 {
 	_cleanup_(freep) char *dir = fs_join(run_dir, "secrets");
 	struct statfs st;
-	int r = fs_mkdirs(dir, 0755, err);
+	int r = fs_mkdirs(dir, 0700, err);
 
 	if (r < 0)
 		return r;
 	if (statfs(dir, &st) < 0)
 		return err_errno(err, errno, _("Cannot look at %s"), dir);
-	if (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC)
-		return 0;
-	if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=64m") < 0)
+	if (st.f_type != TMPFS_MAGIC && st.f_type != RAMFS_MAGIC &&
+	    mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=64m") < 0)
 		return err_errno(err, errno, _("Cannot mount a tmpfs for secrets on %s"), dir);
+	/* A secret's owner is a number: 33 is www-data in the node, and on the host too. */
+	if (chmod(dir, 0700) < 0)
+		return err_errno(err, errno, _("Cannot keep others out of %s"), dir);
 	return 0;
 }
 
@@ -55,14 +57,15 @@ static void wipe(struct buf *buf)
 		explicit_bzero(buf->data, buf->len);
 }
 
-/* Not written anew when it is the same: its time says when this value came. */
+/* Not written anew when it is the same: its time says when this value came. What the node put in its place is not
+ * looked at: a link would be followed on the host. */
 static int write_if_other(const char *dir, const char *name, const struct consul_kv *kv, mode_t mode, struct err *err)
 {
 	_cleanup_(freep) char *path = fs_join(dir, name);
 	_cleanup_buf_ struct buf present = { 0 };
 	int r = 0;
 
-	if (fs_read(path, MOST_SECRET, &present, NULL) < 0 || present.len != kv->len ||
+	if (fs_read_no_link(path, MOST_SECRET, &present, NULL) < 0 || present.len != kv->len ||
 	    (kv->len && memcmp(present.data, kv->value, kv->len)))
 		r = fs_write(path, kv->value, kv->len, mode, err);
 	wipe(&present);

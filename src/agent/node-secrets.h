@@ -12,7 +12,7 @@
 
 #define NODE_SECRETS_MOUNT "/run/secrets"
 
-/* Makes sure that <run_dir>/secrets is a tmpfs: mounts one if need be. */
+/* Makes sure that <run_dir>/secrets is a tmpfs, which only root gets into: mounts one if need be. */
 int node_secrets_prepare(const char *run_dir, struct err *err);
 
 /* The instance's directory under <run_dir>; the caller owns it. */

@@ -44,13 +44,23 @@ static int read_open_file(int fd, const char *path, size_t most, struct buf *buf
 	return 0;
 }
 
-int fs_read(const char *path, size_t most, struct buf *buf, struct err *err)
+static int read_path(const char *path, int flags, size_t most, struct buf *buf, struct err *err)
 {
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
 
 	if (fd < 0)
 		return err_errno(err, errno, _("Cannot read %s"), path);
 	return read_open_file(fd, path, most, buf, err);
+}
+
+int fs_read(const char *path, size_t most, struct buf *buf, struct err *err)
+{
+	return read_path(path, 0, most, buf, err);
+}
+
+int fs_read_no_link(const char *path, size_t most, struct buf *buf, struct err *err)
+{
+	return read_path(path, O_NOFOLLOW, most, buf, err);
 }
 
 int fs_write_all(int fd, const void *data, size_t len)

@@ -10,6 +10,8 @@
 
 /* Reads a regular file of at most `most` bytes (appends to `buf`). -EFBIG over that, -EISDIR, -EINVAL for devices. */
 int fs_read(const char *path, size_t most, struct buf *buf, struct err *err);
+/* The same in a directory that somebody else may write to: a link of that name is not followed, -ELOOP. */
+int fs_read_no_link(const char *path, size_t most, struct buf *buf, struct err *err);
 /* Writes beside the path, flushes, renames over it: a reader sees the old or the new, a crash leaves one of both. */
 int fs_write(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 int fs_mkdirs(const char *path, mode_t mode, struct err *err); /* as mkdir -p */

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -192,6 +194,45 @@ static void a_consul_that_is_away_is_an_error(void **state)
 	assert_secret(world, NULL);
 }
 
+/* A file's owner in a node is a number, which on the host is somebody else. */
+static void users_of_the_host_do_not_get_in(void **state)
+{
+	struct world *world = *state;
+	_cleanup_(freep) char *secrets = fs_join(world->dir, "secrets");
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct stat st;
+	int r;
+
+	/* As an agent of before left it. */
+	assert_int_equal(mkdir(secrets, 0755), 0);
+	r = node_secrets_prepare(world->dir, &err);
+	if (r == 0)
+		r = stat(secrets, &st);
+	umount(secrets);
+	if (r < 0)
+		fail_msg("%s", err_text(&err));
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(st.st_uid, 0);
+}
+
+/* The node may write to its directory: what its links lead to on the host is neither read nor written. */
+static void links_that_a_node_made_are_not_followed(void **state)
+{
+	struct world *world = *state;
+	_cleanup_(freep) char *path = xasprintf("%s/secrets/tepuy.portal.web.1.5/db-password", world->dir);
+	_cleanup_(freep) char *outside = fs_join(world->dir, "outside");
+	struct stat st;
+
+	fake_consul_set(world->before, KEY, "one");
+	start_node(world, WEB);
+	assert_int_equal(fs_write(outside, "one", 3, 0400, NULL), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(outside, path), 0);
+	start_node(world, WEB);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -204,6 +245,8 @@ int main(void)
 		test(what_a_node_wrote_counts_for_nothing),
 		test(a_node_that_was_removed_gives_nothing),
 		test(a_consul_that_is_away_is_an_error),
+		test(users_of_the_host_do_not_get_in),
+		test(links_that_a_node_made_are_not_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
