@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,25 +120,32 @@ static int take_output(struct run *run, struct child *child, struct buf *output)
 	return 1;
 }
 
-/* Moves bytes until the output ends; -ETIMEDOUT at the deadline, -ECANCELED when told to stop. */
-static int exchange(struct run *run, struct child *child, struct buf *output)
+/* Milliseconds for poll(2), -1: it is over. */
+static int left_until(int64_t deadline)
 {
-	int64_t deadline = clock_monotonic_ms() + (run->timeout_ms ? run->timeout_ms : 600000);
+	int64_t left = deadline - clock_monotonic_ms();
+
+	return left <= 0 ? -1 : (int)(left > 60000 ? 60000 : left);
+}
+
+/* Moves bytes until the output ends; -ETIMEDOUT at the deadline, -ECANCELED when told to stop. */
+static int exchange(struct run *run, struct child *child, int64_t deadline, struct buf *output)
+{
 	size_t sent = 0;
 
 	for (;;) {
 		struct pollfd fds[3] = { { .fd = child->out, .events = POLLIN },
 					 { .fd = child->in, .events = POLLOUT },
 					 { .fd = run->stop_fd > 0 ? run->stop_fd : -1, .events = POLLIN } };
-		int64_t left = deadline - clock_monotonic_ms();
+		int left = left_until(deadline);
 
 		if (child->in >= 0 && sent == run->input_len) {
 			close(child->in);
 			child->in = fds[1].fd = -1;
 		}
-		if (left <= 0)
+		if (left < 0)
 			return -ETIMEDOUT;
-		if (poll(fds, 3, (int)(left > 60000 ? 60000 : left)) < 0 && errno != EINTR)
+		if (poll(fds, 3, left) < 0 && errno != EINTR)
 			return -errno;
 		if (fds[2].revents)
 			return -ECANCELED;
@@ -148,15 +156,42 @@ static int exchange(struct run *run, struct child *child, struct buf *output)
 	}
 }
 
+/* One that has closed its output may go on for as long as it likes: it is waited for as before. */
+static int wait_for_end(struct run *run, struct child *child, int64_t deadline)
+{
+	_cleanup_(closep) int fd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+	struct pollfd fds[2] = { { .fd = fd, .events = POLLIN },
+				 { .fd = run->stop_fd > 0 ? run->stop_fd : -1, .events = POLLIN } };
+
+	closep(&child->in);
+	child->in = -1;
+	if (fd < 0)
+		return 0; /* not allowed here: then without a bound */
+	while (!fds[0].revents) {
+		int left = left_until(deadline);
+
+		if (left < 0)
+			return -ETIMEDOUT;
+		if (poll(fds, 2, left) < 0 && errno != EINTR)
+			return -errno;
+		if (fds[1].revents)
+			return -ECANCELED;
+	}
+	return 0;
+}
+
 int run_program(struct run *run, struct buf *output, struct err *err)
 {
+	int64_t deadline = clock_monotonic_ms() + (run->timeout_ms ? run->timeout_ms : 600000);
 	_cleanup_buf_ struct buf own = { 0 };
 	struct child child = { .in = -1, .out = -1 };
 	int status = 0, r;
 
 	r = start(run, &child, err);
 	if (r == 0) {
-		r = exchange(run, &child, output ? output : &own);
+		r = exchange(run, &child, deadline, output ? output : &own);
+		if (r == 0)
+			r = wait_for_end(run, &child, deadline);
 		if (r < 0)
 			kill(-child.pid, SIGKILL);
 		while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/quote.h"
 #include "base/run.h"
@@ -45,6 +46,29 @@ static void run_stops_what_takes_too_long(void **state)
 	strv_add_all(&run.argv, "sleep", "60", NULL);
 	assert_int_equal(run_program(&run, NULL, &err), -ETIMEDOUT);
 	assert_non_null(strstr(err_text(&err), "sleep"));
+}
+
+/* Its output has ended, it has not. */
+static void run_also_stops_what_is_silent_for_too_long(void **state)
+{
+	_cleanup_run_ struct run run = { .timeout_ms = 200 };
+	_cleanup_err_ struct err err = ERR_INIT;
+	int64_t begin = clock_monotonic_ms();
+
+	(void)state;
+	strv_add_all(&run.argv, "sh", "-c", "exec >&- 2>&-; exec sleep 30", NULL);
+	assert_int_equal(run_program(&run, NULL, &err), -ETIMEDOUT);
+	assert_true(clock_monotonic_ms() - begin < 20000);
+}
+
+/* It reads its input to the end and then tells by its status only. */
+static void run_waits_for_what_closed_its_output(void **state)
+{
+	_cleanup_run_ struct run run = { .input = "hello", .input_len = 5, .timeout_ms = 60000 };
+
+	(void)state;
+	strv_add_all(&run.argv, "sh", "-c", "exec >&- 2>&-; cat >/dev/null; exit 7", NULL);
+	assert_int_equal(run_program(&run, NULL, NULL), 7);
 }
 
 static void run_says_which_program_is_missing(void **state)
@@ -193,6 +217,8 @@ int main(void)
 		cmocka_unit_test(run_reports_exit_status),
 		cmocka_unit_test(run_feeds_input),
 		cmocka_unit_test(run_stops_what_takes_too_long),
+		cmocka_unit_test(run_also_stops_what_is_silent_for_too_long),
+		cmocka_unit_test(run_waits_for_what_closed_its_output),
 		cmocka_unit_test(run_says_which_program_is_missing),
 		cmocka_unit_test(run_keeps_only_the_tail),
 		cmocka_unit_test(durations_and_sizes),
