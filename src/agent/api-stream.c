@@ -30,10 +30,11 @@ struct feed {
 	struct consul_watch *watches[MOST_WATCHES];
 	struct buf out;
 	bool dirty; /* something changed: make the next line */
-	char *last; /* key of the last event, or text of the last state */
+	char *last; /* text of the last state */
 	int64_t tail, said_ms;
 	void (*fill)(struct feed *feed);
 	struct consul_kvs kvs; /* events */
+	struct strv known;     /* keys of those of the last answer, sorted */
 	bool told;
 };
 
@@ -47,6 +48,7 @@ static void feed_free(void *data)
 	sd_event_unref(feed->event);
 	buf_release(&feed->out);
 	consul_kvs_release(&feed->kvs);
+	strv_release(&feed->known);
 	free(feed->service);
 	free(feed->last);
 	free(feed);
@@ -192,25 +194,35 @@ static void add_event(struct feed *feed, const struct consul_kv *kv)
 	buf_addc(&feed->out, '\n');
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_known(const struct feed *feed, const char *key)
+{
+	return feed->known.n && bsearch(&key, feed->known.v, feed->known.n, sizeof(*feed->known.v), by_text);
+}
+
+/* New is what the last answer did not have. Its time tells nothing of that: hosts' clocks differ. */
 static void fill_events(struct feed *feed)
 {
+	struct strv keys = { 0 };
 	size_t from = 0;
 
 	if (feed->kvs.n)
 		qsort(feed->kvs.v, feed->kvs.n, sizeof(*feed->kvs.v), by_time);
-	if (feed->told)
-		while (from < feed->kvs.n &&
-		       strcmp(time_part(feed->kvs.v[from].key), feed->last ? feed->last : "") <= 0)
-			from++;
-	else if (feed->tail >= 0 && (size_t)feed->tail < feed->kvs.n)
+	if (!feed->told && feed->tail >= 0 && (size_t)feed->tail < feed->kvs.n)
 		from = feed->kvs.n - (size_t)feed->tail;
-	feed->told = true;
-	for (size_t i = from; i < feed->kvs.n; i++)
-		add_event(feed, &feed->kvs.v[i]);
-	if (feed->kvs.n) {
-		free(feed->last);
-		feed->last = xstrdup(time_part(feed->kvs.v[feed->kvs.n - 1].key));
+	for (size_t i = 0; i < feed->kvs.n; i++) {
+		if (i >= from && !is_known(feed, feed->kvs.v[i].key))
+			add_event(feed, &feed->kvs.v[i]);
+		strv_add(&keys, feed->kvs.v[i].key);
 	}
+	strv_sort(&keys);
+	strv_release(&feed->known);
+	feed->known = keys;
+	feed->told = true;
 }
 
 static void on_events(void *data, const json_t *value, uint64_t index, const struct err *err)

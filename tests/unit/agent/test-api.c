@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The agent's API as a client of its socket sees it, with a small Consul and a runtime that has one node. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -499,17 +500,40 @@ static int dial(const struct world *world)
 
 static void read_until(int fd, const char *what)
 {
+	int64_t end = clock_monotonic_ms() + 60000;
 	char text[4096] = "";
 	size_t len = 0;
 
 	while (!strstr(text, what)) {
-		ssize_t n = read(fd, text + len, sizeof(text) - 1 - len);
+		struct pollfd wait = { .fd = fd, .events = POLLIN };
+		int64_t left = end - clock_monotonic_ms();
+		ssize_t n =
+		    left > 0 && poll(&wait, 1, (int)left) > 0 ? read(fd, text + len, sizeof(text) - 1 - len) : -1;
 
 		if (n <= 0)
 			fail_msg("'%s' did not come, but '%s'", what, text);
 		len += (size_t)n;
 		text[len] = '\0';
 	}
+}
+
+/* Also what a host tells whose clock is behind that of the one that told before. */
+static void who_follows_events_misses_none(void **state)
+{
+	static const char request[] = "GET /v1/events?service=portal&follow=1&tail=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct world *world = *state;
+	int fd;
+
+	fake_consul_set(world->fake, "tepuy/event/portal/0000000000001-0000", "{\"kind\":\"a\"}");
+	fake_consul_set(world->fake, "tepuy/event/portal/0000000000009-0000", "{\"kind\":\"b\"}");
+	fd = dial(world);
+	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+	read_until(fd, "\"b\"");
+	fake_consul_set(world->fake, "tepuy/event/portal/0000000000005-0000", "{\"kind\":\"behind\"}");
+	read_until(fd, "\"behind\"");
+	fake_consul_set(world->fake, "tepuy/event/portal/0000000000010-0000", "{\"kind\":\"last\"}");
+	read_until(fd, "\"last\"");
+	close(fd);
 }
 
 /* More than fits into the sockets' buffers goes through, and an open session does not keep the agent from ending. */
@@ -579,6 +603,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(logs_are_lines_of_json_whatever_the_node_wrote, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_last_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_follows_events_misses_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_exec_session_is_a_pipe_and_ends_with_the_agent, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_second_agent_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_killed_agent_left_is_taken_over, setup, teardown),
