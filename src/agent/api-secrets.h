@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "agent/node-env.h"
+#include "agent/node-secrets.h"
 #include "consul/consul.h"
 
 /* Writes to Consul's secrets that belong into the transaction of a revision. */
@@ -15,6 +16,7 @@ struct api_secrets {
 };
 
 #define API_SECRETS_MOST 48 /* with a revision's own operations it is one transaction */
+#define API_SECRETS_MOST_BYTES ((size_t)NODE_SECRETS_MOST_BYTES)
 
 /*
  * The secrets that the operator gives, and new values for those that are missing and may be generated; what is there

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define MOST_SECRET (64u << 10)
+#define MOST_SECRET ((size_t)NODE_SECRETS_MOST_BYTES)
 /* In the directory of secrets; no instance can be called so. */
 #define KEPT ".kept"
 
@@ -201,6 +201,12 @@ static int give_back_one(const struct node_env *env, const struct kept *kept, st
 	_cleanup_err_ struct err why = ERR_INIT;
 	int r = fs_read(kept->path, MOST_SECRET, &value, err);
 
+	if (r == -EFBIG) {
+		log_warning("The secret %s of %s is larger than 64 KiB, and is not given back to Consul.", kept->name,
+			    kept->service);
+		err_release(err);
+		return 0;
+	}
 	if (r < 0)
 		return r == -ENOENT ? 0 : r; /* its node was removed just now */
 	r = consul_kv_cas(env->consul, key, buf_text(&value), value.len, 0, &why);

@@ -11,6 +11,7 @@
 #include "base/strv.h"
 
 #define NODE_SECRETS_MOUNT "/run/secrets"
+#define NODE_SECRETS_MOST_BYTES (64 << 10) /* of one */
 
 /* Makes sure that <run_dir>/secrets is a tmpfs, which only root gets into: mounts one if need be. */
 int node_secrets_prepare(const char *run_dir, struct err *err);
@@ -26,7 +27,8 @@ int node_secrets_write(const struct node_env *env, const struct instance_id *id,
 		       struct err *err);
 /*
  * Writes into Consul what it lacks of the secrets that these instances (texts as in instance-id.h) were given; of
- * several values the one that came last. What is there stays. Names are logged, values never.
+ * several values the one that came last. What is there stays. Names are logged, values never. One that is larger than
+ * a secret may be is told of in the log and left out: what else there is shall not wait for it.
  */
 int node_secrets_give_back(const struct node_env *env, const struct strv *instances, struct err *err);
 void node_secrets_remove(const struct node_env *env, const struct instance_id *id);

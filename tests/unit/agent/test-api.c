@@ -449,6 +449,24 @@ static void secrets_are_made_once_or_asked_for(void **state)
 	assert_non_null(strstr(text_of(world, "error"), "--secret k=@FILE"));
 }
 
+/* More than nodes keep, and than is given back to a Consul that lost it. */
+static void a_secret_has_a_size(void **state)
+{
+	static const char before[] = "{\"index\":0,\"spec\":{\"service\":\"t\",\"digest\":\"e\",\"components\":{},"
+				     "\"secrets\":{\"k\":{\"required\":true}}},\"secrets\":{\"k\":\"";
+	struct world *world = *state;
+	_cleanup_(freep) char *value = xmalloc(65538), *body = NULL, *largest = NULL;
+
+	memset(value, 'x', 65537);
+	value[65537] = '\0';
+	body = xasprintf("%s%s\"}}", before, value);
+	assert_int_equal(ask(world, "PUT", "/v1/service/t", body), 400);
+	assert_non_null(strstr(text_of(world, "error"), "64 KiB"));
+	value[65536] = '\0';
+	largest = xasprintf("%s%s\"}}", before, value);
+	assert_int_equal(ask(world, "PUT", "/v1/service/t", largest), 200);
+}
+
 static void a_submitted_service_is_listed_before_a_leader_takes_it_up(void **state)
 {
 	struct world *world = *state;
@@ -599,6 +617,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(disconnect_and_connect, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_second_of_two_operators_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(secrets_are_made_once_or_asked_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_secret_has_a_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_submitted_service_is_listed_before_a_leader_takes_it_up, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(logs_are_lines_of_json_whatever_the_node_wrote, setup, teardown),

@@ -180,6 +180,25 @@ static void a_node_that_was_removed_gives_nothing(void **state)
 	assert_secret(world, NULL);
 }
 
+/* As a Consul may have it that somebody wrote to by hand: the others are given back all the same, and the host goes on.
+ */
+static void one_that_is_too_large_is_left_out(void **state)
+{
+	struct world *world = *state;
+	_cleanup_(freep) char *large = xmalloc(NODE_SECRETS_MOST_BYTES + 2), *is = NULL;
+
+	memset(large, 'x', NODE_SECRETS_MOST_BYTES + 1);
+	large[NODE_SECRETS_MOST_BYTES + 1] = '\0';
+	fake_consul_set(world->before, KEY, large);
+	start_node(world, WEB);
+	fake_consul_set(world->before, "tepuy/secret/other/db-password", "one");
+	start_node(world, "other/web/1.1");
+	give_back(world, WEB, "other/web/1.1");
+	assert_secret(world, NULL);
+	is = fake_consul_get(world->after, "tepuy/secret/other/db-password");
+	assert_string_equal(is, "one");
+}
+
 static void a_consul_that_is_away_is_an_error(void **state)
 {
 	struct world *world = *state;
@@ -245,6 +264,7 @@ int main(void)
 		test(what_a_node_wrote_counts_for_nothing),
 		test(a_node_that_was_removed_gives_nothing),
 		test(a_consul_that_is_away_is_an_error),
+		test(one_that_is_too_large_is_left_out),
 		test(users_of_the_host_do_not_get_in),
 		test(links_that_a_node_made_are_not_followed),
 	};
