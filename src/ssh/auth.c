@@ -8,7 +8,7 @@
 #include "ssh/identity.h"
 #include "ssh/session.h"
 
-enum { MOST_FACTORS = 4 };
+enum { MOST_FACTORS = 4, MOST_QUESTIONS = 16 };
 
 struct auth {
 	struct opening *opening;
@@ -105,12 +105,13 @@ static int answer_prompts(struct auth *auth)
 	return SSH_AUTH_INFO;
 }
 
+/* A host may ask as often as it likes, also for nothing at all. */
 static int try_keyboard(struct auth *auth)
 {
 	int r = ssh_userauth_kbdint(auth->ssh, NULL, NULL);
 
-	while (r == SSH_AUTH_INFO) {
-		r = answer_prompts(auth);
+	for (int i = 0; r == SSH_AUTH_INFO; i++) {
+		r = i < MOST_QUESTIONS ? answer_prompts(auth) : SSH_AUTH_DENIED;
 		if (r == SSH_AUTH_INFO)
 			r = ssh_userauth_kbdint(auth->ssh, NULL, NULL);
 	}

@@ -426,11 +426,15 @@ static void *serve(void *data)
 
 static int start(struct mux *mux, struct mux **ret, struct err *err)
 {
+	pthread_condattr_t monotonic;
 	pthread_attr_t attributes;
 	int r;
 
 	pthread_mutex_init(&mux->lock, NULL);
-	pthread_cond_init(&mux->opened, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&mux->opened, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	mux->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK);
@@ -538,7 +542,7 @@ int mux_add_socket(struct mux *mux, int fd, const char *path, int64_t timeout_ms
 		return session_lost(mux->remote, err);
 	}
 	opened = xcalloc(1, sizeof(*opened));
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000 + 1;
 	stream->host = xstrdup(path);
 	stream->opened = opened;
