@@ -68,8 +68,9 @@ struct instance {
 	struct acks *acks;
 };
 
-/* Finds it, or makes it; NULL when the text names no instance. */
+/* Finds "portal/web/1.5" among the agent's, or adds it to them; NULL when the text names no instance. The agent's. */
 struct instance *instance_get(struct agent *agent, const char *text);
+/* NULL: there is none. */
 struct instance *instance_find(struct agent *agent, const char *text);
 
 /* A changed assignment (NULL: none). */

@@ -10,7 +10,7 @@
 
 struct leader;
 
-/* Does not compete yet. */
+/* Does not compete yet. `agent` is borrowed; for leader_free. */
 struct leader *leader_new(struct agent *agent);
 /* Competes for the lead from now on; or no more, and gives it back (which may block for a second). */
 int leader_compete(struct leader *leader, bool on, struct err *err);

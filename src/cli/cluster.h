@@ -71,6 +71,7 @@ void cluster_release(struct cluster *cluster);
 
 #define _cleanup_cluster_ _cleanup_(cluster_release)
 
+/* Borrowed from the cluster; NULL: the document has no host of that name. */
 struct member *cluster_find(struct cluster *cluster, const char *name);
 /* Begins to show how far the hosts are, under a title. Not with --json. */
 void cluster_show(struct cluster *cluster, const char *title);

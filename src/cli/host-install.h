@@ -38,7 +38,7 @@ int host_give_consul(struct cluster *cluster, struct member *host, const struct 
 		     struct err *err);
 
 /* For tests: who holds apt's lock, from apt's output ("process 4711 (apt-get)"), or NULL when that is not what failed.
- */
+ * The caller owns it. */
 char *apt_lock_holder(const char *output);
 /* For tests: reads what the host said of itself. -EPROTO when it is not what was asked for. */
 int self_parse(const char *text, struct host_self *ret, char **ret_short_of_room, struct err *err);

@@ -32,7 +32,7 @@ void join_agents(struct cluster *cluster);
  * `ret` may be NULL.
  */
 int join_on_authority(struct cluster *cluster, const char *step, const json_t *input, json_t **ret, struct err *err);
-/* [{"name","certificate"}] of the selected hosts that have one. */
+/* [{"name","certificate"}] of the selected hosts that have one. A new reference. */
 json_t *join_certificates(const struct cluster *cluster);
 
 #endif

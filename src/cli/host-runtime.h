@@ -21,7 +21,7 @@ int host_runtime(struct cluster *cluster, struct member *host, const struct inst
  */
 void host_reboots(struct cluster *cluster, bool allowed);
 
-/* For tests: the input of the step, from hosts.yaml. */
+/* For tests: the input of the step, from hosts.yaml. A new reference. */
 json_t *host_runtime_input(const struct host *host, int64_t lock_wait_ms);
 
 #endif

@@ -22,6 +22,7 @@ struct progress_style {
 	int columns, rows;
 };
 
+/* For progress_free; the style is copied, its file borrowed. */
 struct progress *progress_new(const struct progress_style *style);
 /* What was last drawn stays on the screen. */
 void progress_free(struct progress *progress);

@@ -12,7 +12,7 @@
 
 struct digest; /* one running hash */
 
-struct digest *digest_new(void);
+struct digest *digest_new(void); /* for digest_free */
 void digest_add(struct digest *digest, const void *data, size_t len);
 /* Ends the hash: 64 lower case hexadecimal characters, owned by the caller. Once per digest. */
 char *digest_hex(struct digest *digest);

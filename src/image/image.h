@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Images and bundles in a content-addressed store (DESIGN.md section 7). A bundle is a recipe's directory as a
+ * Images and bundles in a content-addressed store (docs/ARCHITECTURE.md). A bundle is a recipe's directory as a
  * canonical tar; its sha256 is the recipe's identity. An image is a list of layers, each a tar named by its sha256.
  * No Docker here; all calls block; the store may be used by several threads and processes at once (flock).
  */

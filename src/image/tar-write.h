@@ -38,6 +38,7 @@ struct tar_entry {
 	size_t n_xattrs;
 };
 
+/* For tar_free. `data` is handed to `sink` with each piece of the archive. */
 struct tar_writer *tar_new(tar_sink sink, void *data);
 /* All three return 0 or the sink's error. -EINVAL: more or fewer bytes given than the entry's size. */
 int tar_add(struct tar_writer *tar, const struct tar_entry *entry);

@@ -28,7 +28,8 @@ const char *check_kind_name(enum check_kind kind);
 /* Finishes checks that were read from a document: kind, ids, default timeouts; adds errors and warnings. */
 void checks_finish(struct check *checks, size_t n, struct diag *diag);
 
-/* {"id","kind","path"|"port"|"argv"|"ttl","interval","timeout"} (docs/state.md); no id: none is written. */
+/* {"id","kind","path"|"port"|"argv"|"ttl","interval","timeout"} (docs/state.md); no id: none is written. A new
+ * reference. */
 json_t *check_to_json(const struct check *check);
 /*
  * Strict and capped: unknown members, wrong types and values out of bounds give -EINVAL with a sentence. `id` may be

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The hosts that an operator prepares and reaches by SSH (DESIGN.md section 4, tepuy-hosts(5)). */
+/* The hosts that an operator prepares and reaches by SSH (tepuy-hosts(5)). */
 #ifndef TEPUY_MODEL_HOSTS_H
 #define TEPUY_MODEL_HOSTS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A recipe: the directory that says how a node is made (DESIGN.md section 4, tepuy-recipe(5)). */
+/* A recipe: the directory that says how a node is made (tepuy-recipe(5)). */
 #ifndef TEPUY_MODEL_RECIPE_H
 #define TEPUY_MODEL_RECIPE_H
 
@@ -142,6 +142,7 @@ int recipe_parse(const char *file, const char *text, size_t len, struct diag *di
 void recipe_free(struct recipe *recipe);
 void recipe_freep(struct recipe **recipe);
 
+/* By name; borrowed from the recipe, NULL: it has none of that name. */
 const struct recipe_config *recipe_find_config(const struct recipe *recipe, const char *name);
 const struct recipe_link *recipe_find_link(const struct recipe *recipe, const char *name);
 const struct recipe_port *recipe_find_port(const struct recipe *recipe, const char *name);
@@ -154,7 +155,7 @@ const char *config_type_name(enum config_type type);
 const char *localized(const json_t *text, const char *language);
 
 /* All of it with defaults filled in, for `tepuy recipe show --json`: the keys of the document; ms, bytes, octal modes.
- */
+ * A new reference. */
 json_t *recipe_to_json(const struct recipe *recipe);
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A service: components, how they are connected, how they are updated (DESIGN.md section 4, tepuy-service(5)). */
+/* A service: components, how they are connected, how they are updated (tepuy-service(5)). */
 #ifndef TEPUY_MODEL_SERVICE_H
 #define TEPUY_MODEL_SERVICE_H
 
@@ -99,6 +99,7 @@ int service_parse(const char *file, const char *text, size_t len, struct diag *d
 void service_free(struct service *service);
 void service_freep(struct service **service);
 
+/* By name; borrowed from the service, NULL: it has none of that name. */
 struct service_component *service_find_component(const struct service *service, const char *name);
 struct service_secret *service_find_secret(const struct service *service, const char *name);
 

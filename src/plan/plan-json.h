@@ -10,6 +10,7 @@
 
 #include "plan/plan.h"
 
+/* Keys and values of docs/state.md, read strictly: -EINVAL with a sentence that names the key, `ret` untouched. */
 int plan_spec_from_json(const json_t *spec, struct plan_spec *ret, struct err *err);
 /* The fingerprint of a `body` or of `checks`. The caller owns it. */
 char *plan_fingerprint(const json_t *value);
@@ -19,6 +20,7 @@ char *plan_body_fingerprint(const json_t *body);
 json_t *plan_body_without_sizes(const json_t *body);
 
 int plan_status_from_json(const json_t *status, struct plan_status *ret, struct err *err);
+/* A new reference. */
 json_t *plan_status_to_json(const struct plan_status *status);
 
 /* `key` is tepuy/host/<host>/node/<s>/<c>/<n>.<gen> or …/found/…; state, health and index are left zero. */

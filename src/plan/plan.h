@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The orchestrator as a function of data (DESIGN.md section 6): what is wanted and what is seen go in, the writes that
- * bring one nearer to the other come out. No clock, no socket, no Docker; everything it remembers is in the view, so a
- * new leader carries on where the old one stopped. The shapes are those of docs/state.md; plan-json.h reads and writes
- * them.
+ * The orchestrator as a function of data (docs/ARCHITECTURE.md, "What happens at `tepuy up`"): what is wanted and what
+ * is seen go in, the writes that bring one nearer to the other come out. No clock, no socket, no Docker; everything it
+ * remembers is in the view, so a new leader carries on where the old one stopped. The shapes are those of
+ * docs/state.md; plan-json.h reads and writes them.
  *
  * What the caller owes:
  *  - A view in which no service's status is newer than its assignments (read the status first, or all of them in one

@@ -31,6 +31,7 @@ struct docker {
 	size_t n_dialed;
 };
 
+/* The driver's own part of a runtime that docker_runtime_new made; borrowed. */
 struct docker *docker_of(struct runtime *rt);
 
 /*
