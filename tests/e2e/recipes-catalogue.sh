@@ -45,6 +45,12 @@ remove_all() {
 	docker ps -aq --filter "name=^tepuy\\.$service\\." | xargs -r docker rm -fv >/dev/null
 }
 
+# Its secrets' tmpfs outlives it.
+end_agent() {
+	end_process "$agent_pid"
+	! mountpoint -q "$TMP/secrets" || umount "$TMP/secrets"
+}
+
 container() { # db 1
 	docker ps -q --filter "name=^tepuy\\.$service\\.$1\\.$2\\."
 }
@@ -225,6 +231,8 @@ start_consul
 address=$(ip -4 -oneline address show dev docker0 | sed -n 's|.* inet \([0-9.]*\)/.*|\1|p')
 start_process agent "$tepuy" agent --socket "$TEPUY_SOCKET" --state-dir "$TMP/state" --consul "$CONSUL_URL" \
 	--address "$address" --name e2e
+agent_pid=$pid
+at_exit end_agent
 at_exit remove_all
 wait_for 60 curl -fsS --unix-socket "$TEPUY_SOCKET" http://tepuy/v1/version || {
 	cat "$TMP/agent.log"
