@@ -381,11 +381,8 @@ static void take_last_words(void *data, bool dropped)
 	struct last_words *words = data;
 	struct instance *instance = dropped ? NULL : instance_find(words->agent, words->id.text);
 
-	if (instance && instance->failed && words->log) {
-		free(instance->log);
-		instance->log = TAKE_PTR(words->log);
-		instance_step(instance);
-	}
+	if (instance)
+		instance_last_words(instance, TAKE_PTR(words->log));
 	instance_id_release(&words->id);
 	free(words->container);
 	free(words->log);

@@ -14,8 +14,11 @@ void instance_report_death(struct instance *instance, int exit_code);
 /* For instance-job.c: what a finished step says of the instance. `log` is owned. */
 void instance_failed(struct instance *instance, const char *why, char *log, int64_t first_ms, bool at_once);
 void instance_succeeded(struct instance *instance);
+/* The end of the log of one that ended; `log` is owned, NULL: it could not be read. */
+void instance_last_words(struct instance *instance, char *log);
 
-/* Reads the end of its log and tells it with its state; the runtime may have started it again by itself meanwhile. */
+/* Reads the end of its log, and tells it with its state, that it failed; the runtime may have started it again by
+ * itself meanwhile. */
 void instance_ask_last_words(struct instance *instance);
 
 #endif

@@ -237,9 +237,24 @@ void instance_died(struct instance *instance, int exit_code)
 			      instance->id.service, instance->id.node);
 	else
 		instance->why = xasprintf(_("Its main process ended with exit status %d"), exit_code);
-	instance->failed = instance->failures >= ENDS_THAT_FAIL;
-	if (instance->failed && !instance->log)
+	/* Whoever reads that it failed reads its last words with it: it is told when they are known. */
+	instance->failed = instance->failures >= ENDS_THAT_FAIL && instance->log;
+	if (instance->failures >= ENDS_THAT_FAIL && !instance->log)
 		instance_ask_last_words(instance);
+}
+
+void instance_last_words(struct instance *instance, char *log)
+{
+	if (instance->failures < ENDS_THAT_FAIL) { /* it works meanwhile */
+		free(log);
+		return;
+	}
+	if (log) {
+		free(instance->log);
+		instance->log = log;
+	}
+	instance->failed = true;
+	instance_step(instance);
 }
 
 json_t *instance_context(const struct instance *instance)
