@@ -18,8 +18,8 @@
 #include "host/place.h"
 #include "host/service.h"
 
-/* What to do to have the network as it was: {"card","bridge","by","files":[{"path","text" or null}]}. It is there from
- * before the first change until somebody confirms. */
+/* What to do to have the network as it was: {"card","bridge","by","files":[{"path","text" or null,"mode"}]}. It is
+ * there from before the first change until somebody confirms. */
 #define CHANGE "/var/lib/tepuy/network-change.json"
 #define CHANGE_LOCK "/run/tepuy-network.lock"
 #define UNDO_SERVICE "tepuy-network-undo.service"
@@ -251,6 +251,14 @@ static int plan(struct change *change, struct err *err)
 	return r;
 }
 
+/* Such a file may hold passwords, of another card for instance: whoever could not read it shall not be able to now. */
+static mode_t mode_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_mode & 0777 : 0644;
+}
+
 /* All that undo needs, in one file that is there whole or not at all. */
 static int keep_what_is(const struct change *change, struct err *err)
 {
@@ -264,7 +272,8 @@ static int keep_what_is(const struct change *change, struct err *err)
 		_cleanup_(freep) char *now = NULL;
 
 		r = place_read_text(change->paths.v[i], &now, err);
-		json_array_append_new(files, json_pack("{s:s, s:s?}", "path", change->paths.v[i], "text", now));
+		json_array_append_new(files, json_pack("{s:s, s:s?, s:i}", "path", change->paths.v[i], "text", now,
+						       "mode", (int)mode_of(change->paths.v[i])));
 	}
 	text = json_dumps(all, JSON_INDENT(1));
 	if (r >= 0)
@@ -360,7 +369,9 @@ static int restore_files(const json_t *files, struct err *err)
 	{
 		const char *path = json_string_value(json_object_get(file, "path"));
 		const char *text = json_string_value(json_object_get(file, "text"));
-		int one = !path ? 0 : text ? place_write_text(path, text, 0, 0644, NULL, err) : place_remove(path, err);
+		const json_t *kept = json_object_get(file, "mode");
+		mode_t mode = json_is_integer(kept) ? (mode_t)json_integer_value(kept) & 0777 : 0644;
+		int one = !path ? 0 : text ? place_write_text(path, text, 0, mode, NULL, err) : place_remove(path, err);
 
 		r = one < 0 ? one : r;
 	}
@@ -412,7 +423,7 @@ static int write_files(const struct change *change, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; i < change->paths.n && r == 0; i++)
-		r = place_write_text(change->paths.v[i], change->texts.v[i], 0, 0644, NULL, err);
+		r = place_write_text(change->paths.v[i], change->texts.v[i], 0, mode_of(change->paths.v[i]), NULL, err);
 	return r;
 }
 
