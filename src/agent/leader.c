@@ -239,6 +239,7 @@ static void plan(struct leader *leader)
 	_cleanup_err_ struct err err = ERR_INIT;
 	struct plan_actions actions = { 0 };
 	int64_t ghosts_ms = INT64_MAX, wake_ms;
+	const char *session;
 	struct leader_sources from = {
 		.hosts = &leader->hosts,
 		.services = &leader->services,
@@ -271,10 +272,12 @@ static void plan(struct leader *leader)
 		wake_ms = ghosts_ms;
 	if (wake_ms != INT64_MAX)
 		wake_after(leader, wake_ms);
-	if (actions.n) {
+	/* Gone since it was looked: one that was paused meanwhile. Without a session Consul would only be asked whether
+	 * nobody leads. */
+	session = consul_lock_session(leader->lock);
+	if (actions.n && session) {
 		leader->applying = true;
-		leader_apply(leader->agent, &actions, leader->specs, &leader->hosts, consul_lock_session(leader->lock),
-			     on_applied, leader);
+		leader_apply(leader->agent, &actions, leader->specs, &leader->hosts, session, on_applied, leader);
 	}
 	plan_actions_release(&actions);
 }
