@@ -131,7 +131,7 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)source, (void)usec;
 	check->busy = true;
-	pool_submit(check->owner->instance->agent->pool, work, done, check);
+	pool_submit_as(check->owner->instance->agent->pool, POOL_CHECKS, work, done, check);
 	return 0;
 }
 

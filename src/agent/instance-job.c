@@ -328,10 +328,7 @@ void instance_begin(struct instance *instance, enum converge_step step, json_t *
 	instance->busy = true;
 	instance->doing = step;
 	/* Many may wait for one image to be made, here or elsewhere: nodes that run must not wait with them. */
-	if (step == CONVERGE_PREPARE)
-		pool_submit_slow(instance->agent->pool, work, done, job);
-	else
-		pool_submit(instance->agent->pool, work, done, job);
+	pool_submit_as(instance->agent->pool, step == CONVERGE_PREPARE ? POOL_SLOW : POOL_QUICK, work, done, job);
 }
 
 static void on_told(void *data, int r, struct http_reply *reply, struct err *err)

@@ -17,7 +17,7 @@ struct job {
 	pool_work work;
 	pool_done done;
 	void *data;
-	bool slow;
+	enum pool_kind kind;
 };
 
 struct queue {
@@ -27,10 +27,12 @@ struct queue {
 struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t more, ended;
-	struct queue waiting, slow, finished; /* under the lock, as all that is counted */
+	struct queue finished; /* under the lock, as all that is counted */
+	struct line {
+		struct queue waiting;
+		unsigned n_waiting, n_working, most_working; /* jobs */
+	} lines[POOL_KINDS];
 	unsigned n_threads, n_idle, n_ended, most_threads;
-	unsigned n_waiting, n_slow_waiting; /* jobs */
-	unsigned n_slow, most_slow;         /* threads that are at slow jobs */
 	pthread_t *threads;
 	bool stopping;
 	int wake_fd;
@@ -72,22 +74,30 @@ static void wake_loop(struct pool *pool)
 /* Jobs that a thread could take up now. */
 static unsigned n_to_take(const struct pool *pool)
 {
-	unsigned room = pool->most_slow - pool->n_slow;
+	unsigned n = 0;
 
-	return pool->n_waiting + (pool->n_slow_waiting < room ? pool->n_slow_waiting : room);
+	for (size_t i = 0; i < POOL_KINDS; i++) {
+		const struct line *line = &pool->lines[i];
+		unsigned room = line->most_working - line->n_working;
+
+		n += line->n_waiting < room ? line->n_waiting : room;
+	}
+	return n;
 }
 
 static struct job *take_job(struct pool *pool)
 {
-	struct job *job = queue_take(&pool->waiting);
+	for (size_t i = 0; i < POOL_KINDS; i++) {
+		struct line *line = &pool->lines[i];
+		struct job *job = line->n_working < line->most_working ? queue_take(&line->waiting) : NULL;
 
-	if (job)
-		pool->n_waiting--;
-	else if (pool->n_slow < pool->most_slow && (job = queue_take(&pool->slow))) {
-		pool->n_slow_waiting--;
-		pool->n_slow++;
+		if (!job)
+			continue;
+		line->n_waiting--;
+		line->n_working++;
+		return job;
 	}
-	return job;
+	return NULL;
 }
 
 static void *thread_main(void *data)
@@ -107,8 +117,8 @@ static void *thread_main(void *data)
 		pthread_mutex_unlock(&pool->lock);
 		job->work(job->data);
 		pthread_mutex_lock(&pool->lock);
-		/* Who has ended one looks for the next itself: no slow job waits for a signal. */
-		pool->n_slow -= job->slow;
+		/* Who has ended one looks for the next itself: none waits for a signal. */
+		pool->lines[job->kind].n_working--;
 		queue_add(&pool->finished, job);
 		wake_loop(pool);
 	}
@@ -144,10 +154,13 @@ int pool_new(sd_event *event, unsigned most_threads, struct pool **ret, struct e
 	int r;
 
 	pool->most_threads = most_threads;
-	pool->most_slow = most_threads > 1 ? most_threads / 2 : 1;
+	for (size_t i = 0; i < POOL_KINDS; i++) {
+		unsigned most = most_threads >> i; /* all, half, a quarter */
+
+		pool->lines[i].most_working = most ? most : 1;
+		queue_init(&pool->lines[i].waiting);
+	}
 	pool->threads = xcalloc(most_threads, sizeof(*pool->threads));
-	queue_init(&pool->waiting);
-	queue_init(&pool->slow);
 	queue_init(&pool->finished);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->more, NULL);
@@ -179,17 +192,14 @@ static void start_thread(struct pool *pool)
 	pthread_attr_destroy(&attr);
 }
 
-static void submit(struct pool *pool, pool_work work, pool_done done, void *data, bool slow)
+void pool_submit_as(struct pool *pool, enum pool_kind kind, pool_work work, pool_done done, void *data)
 {
 	struct job *job = xcalloc(1, sizeof(*job));
 
-	*job = (struct job){ .work = work, .done = done, .data = data, .slow = slow };
+	*job = (struct job){ .work = work, .done = done, .data = data, .kind = kind };
 	pthread_mutex_lock(&pool->lock);
-	queue_add(slow ? &pool->slow : &pool->waiting, job);
-	if (slow)
-		pool->n_slow_waiting++;
-	else
-		pool->n_waiting++;
+	queue_add(&pool->lines[kind].waiting, job);
+	pool->lines[kind].n_waiting++;
 	if (n_to_take(pool) > pool->n_idle && pool->n_threads < pool->most_threads)
 		start_thread(pool);
 	pthread_cond_signal(&pool->more);
@@ -198,12 +208,7 @@ static void submit(struct pool *pool, pool_work work, pool_done done, void *data
 
 void pool_submit(struct pool *pool, pool_work work, pool_done done, void *data)
 {
-	submit(pool, work, done, data, false);
-}
-
-void pool_submit_slow(struct pool *pool, pool_work work, pool_done done, void *data)
-{
-	submit(pool, work, done, data, true);
+	pool_submit_as(pool, POOL_QUICK, work, done, data);
 }
 
 bool pool_stop(struct pool *pool, int seconds)
@@ -223,10 +228,18 @@ bool pool_stop(struct pool *pool, int seconds)
 	return stopped;
 }
 
-void pool_free(struct pool *pool)
+static void drop(struct queue *queue)
 {
 	struct job *job;
 
+	while ((job = queue_take(queue))) {
+		job->done(job->data, true);
+		free(job);
+	}
+}
+
+void pool_free(struct pool *pool)
+{
 	if (!pool)
 		return;
 	pthread_mutex_lock(&pool->lock);
@@ -235,11 +248,9 @@ void pool_free(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < pool->n_threads; i++)
 		pthread_join(pool->threads[i], NULL);
-	while ((job = queue_take(&pool->finished)) || (job = queue_take(&pool->waiting)) ||
-	       (job = queue_take(&pool->slow))) {
-		job->done(job->data, true);
-		free(job);
-	}
+	drop(&pool->finished);
+	for (size_t i = 0; i < POOL_KINDS; i++)
+		drop(&pool->lines[i].waiting);
 	sd_event_source_disable_unref(pool->source);
 	closep(&pool->wake_fd);
 	pthread_cond_destroy(&pool->more);

@@ -95,7 +95,7 @@ static void take_on(struct wishes *wishes, struct wish_seen *seen)
 	*seen = (struct wish_seen){ 0 };
 	strv_add(&wishes->begun, job->seen.id);
 	wishes->jobs++;
-	pool_submit_slow(wishes->agent->pool, work, done, job);
+	pool_submit_as(wishes->agent->pool, POOL_SLOW, work, done, job);
 }
 
 /* Those that are gone are forgotten. */

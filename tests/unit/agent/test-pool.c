@@ -72,7 +72,7 @@ static void done_and_more(void *data, bool dropped)
 
 static void run_until_done(struct world *world, unsigned n)
 {
-	int64_t end = clock_monotonic_ms() + 4000;
+	int64_t end = clock_monotonic_ms() + 60000;
 
 	while (world->done < n && clock_monotonic_ms() < end)
 		sd_event_run(world->event, 100 * 1000);
@@ -139,7 +139,7 @@ static void what_is_slow_leaves_threads_for_the_rest(void **state)
 	quick = (struct world){ .event = slow.event, .pool = slow.pool, .gate = PTHREAD_MUTEX_INITIALIZER };
 	pthread_mutex_lock(&slow.gate);
 	for (unsigned i = 0; i < 20; i++)
-		pool_submit_slow(slow.pool, work, done, &slow);
+		pool_submit_as(slow.pool, POOL_SLOW, work, done, &slow);
 	for (int64_t end = clock_monotonic_ms() + 60000; slow.at_work < 2 && clock_monotonic_ms() < end;)
 		;
 	for (unsigned i = 0; i < 20; i++)
@@ -156,6 +156,37 @@ static void what_is_slow_leaves_threads_for_the_rest(void **state)
 	teardown(&slow);
 }
 
+/* Nodes' checks that hang keep neither from what is slow nor from the rest. */
+static void no_kind_takes_all_threads(void **state)
+{
+	struct world kinds[POOL_KINDS];
+
+	(void)state;
+	setup(&kinds[0], 8);
+	for (size_t i = 1; i < POOL_KINDS; i++) {
+		kinds[i] =
+		    (struct world){ .event = kinds[0].event, .pool = kinds[0].pool, .gate = PTHREAD_MUTEX_INITIALIZER };
+		pthread_mutex_lock(&kinds[i].gate);
+	}
+	for (unsigned n = 0; n < 20; n++)
+		for (int i = POOL_KINDS - 1; i >= 0; i--)
+			pool_submit_as(kinds[i].pool, (enum pool_kind)i, work, done, &kinds[i]);
+	run_until_done(&kinds[POOL_QUICK], 20);
+	assert_int_equal(kinds[POOL_QUICK].done, 20);
+	for (int64_t end = clock_monotonic_ms() + 60000;
+	     (kinds[POOL_SLOW].at_work < 4 || kinds[POOL_CHECKS].at_work < 2) && clock_monotonic_ms() < end;)
+		;
+	for (size_t i = 1; i < POOL_KINDS; i++)
+		pthread_mutex_unlock(&kinds[i].gate);
+	run_until_done(&kinds[POOL_SLOW], 20);
+	run_until_done(&kinds[POOL_CHECKS], 20);
+	assert_int_equal(kinds[POOL_SLOW].done, 20);
+	assert_int_equal(kinds[POOL_CHECKS].done, 20);
+	assert_int_equal(kinds[POOL_SLOW].most_at_once, 4);
+	assert_int_equal(kinds[POOL_CHECKS].most_at_once, 2);
+	teardown(&kinds[0]);
+}
+
 static void slow_jobs_are_dropped_at_the_end_as_others(void **state)
 {
 	struct world world;
@@ -164,7 +195,7 @@ static void slow_jobs_are_dropped_at_the_end_as_others(void **state)
 	setup(&world, 1);
 	pthread_mutex_lock(&world.gate);
 	for (unsigned i = 0; i < 5; i++)
-		pool_submit_slow(world.pool, work, done, &world);
+		pool_submit_as(world.pool, POOL_SLOW, work, done, &world);
 	for (int64_t end = clock_monotonic_ms() + 60000; world.at_work < 1 && clock_monotonic_ms() < end;)
 		;
 	assert_int_equal(world.at_work, 1);
@@ -211,6 +242,7 @@ int main(void)
 		cmocka_unit_test(results_may_submit_more),
 		cmocka_unit_test(what_waits_is_dropped_at_the_end),
 		cmocka_unit_test(what_is_slow_leaves_threads_for_the_rest),
+		cmocka_unit_test(no_kind_takes_all_threads),
 		cmocka_unit_test(slow_jobs_are_dropped_at_the_end_as_others),
 		cmocka_unit_test(the_end_is_not_waited_for_without_bound),
 		cmocka_unit_test(an_unused_pool_ends),
