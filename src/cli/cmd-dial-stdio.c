@@ -82,7 +82,7 @@ static int carry(struct ends *ends)
 			fds[2].fd = -1;
 		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			return -errno;
-		if (fds[1].revents & (POLLERR | POLLNVAL)) /* nobody reads us any more */
+		if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) /* nobody reads us any more; a socket hangs up */
 			return -EPIPE;
 		if (fds[0].revents)
 			read_some(STDIN_FILENO, &ends->up, &ends->input_ended);
