@@ -242,7 +242,7 @@ static int plan_departures(struct haproxy_plan *plan, const struct haproxy_backe
 		if (strcmp(row->backend, backend->name))
 			continue;
 		server = find_server(backend, row->server);
-		if (!server && !haproxy_is_node_name(row->server))
+		if (!server && (!haproxy_is_node_name(row->server) || strv_has(&plan->held, backend->name)))
 			continue;
 		state = server ? server->state : HAPROXY_STATE_MAINT;
 		if (state != HAPROXY_STATE_READY && state != state_of(row))
@@ -262,7 +262,7 @@ static int plan_removals(struct haproxy_plan *plan, const struct haproxy_backend
 		const struct haproxy_row *row = &seen->rows[i];
 
 		if (strcmp(row->backend, backend->name) || !haproxy_is_node_name(row->server) ||
-		    find_server(backend, row->server))
+		    find_server(backend, row->server) || strv_has(&plan->held, backend->name))
 			continue;
 		if (row->sessions)
 			strv_addf(&plan->pending, "%s/%s", backend->name, row->server);
@@ -272,15 +272,16 @@ static int plan_removals(struct haproxy_plan *plan, const struct haproxy_backend
 	return r;
 }
 
-static bool has_managed_servers(const struct haproxy_table *seen, const char *backend)
+static bool has_others(const struct haproxy_table *seen, const struct haproxy_backend *backend)
 {
 	for (size_t i = 0; i < seen->n; i++)
-		if (!strcmp(seen->rows[i].backend, backend) && haproxy_is_node_name(seen->rows[i].server))
+		if (!strcmp(seen->rows[i].backend, backend->name) && haproxy_is_node_name(seen->rows[i].server) &&
+		    !find_server(backend, seen->rows[i].server))
 			return true;
 	return false;
 }
 
-/* Whether the backend is to be left alone, and notes why. */
+/* Whether the backend is to be left alone; and notes why, or that some of its servers are. */
 static bool skip(struct haproxy_plan *plan, const struct haproxy_backend *backend, const struct haproxy_table *seen,
 		 bool consul_unwell)
 {
@@ -288,10 +289,8 @@ static bool skip(struct haproxy_plan *plan, const struct haproxy_backend *backen
 		strv_add(&plan->missing, backend->name);
 		return true;
 	}
-	if (consul_unwell && !backend->n_servers && has_managed_servers(seen, backend->name)) {
+	if (consul_unwell && has_others(seen, backend))
 		strv_add(&plan->held, backend->name);
-		return true;
-	}
 	return false;
 }
 

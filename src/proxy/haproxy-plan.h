@@ -48,15 +48,16 @@ struct haproxy_plan {
 	struct haproxy_step *steps;
 	size_t n_steps, cap_steps;
 	struct strv pending; /* "backend/server": in maintenance, to be removed when its sessions are gone */
-	struct strv held;    /* backends left alone because an empty list cannot be believed now */
+	struct strv held;    /* backends with servers left alone because a list without them cannot be believed now */
 	struct strv missing; /* backends that HAProxy does not have: its configuration must be loaded */
 };
 
 #define _cleanup_haproxy_plan_ _cleanup_(haproxy_plan_release)
 
 /*
- * `consul_unwell`: an empty list for a backend that has managed servers changes nothing in it. -EINVAL when a name, an
- * address or a weight in `wanted` is not valid or a name is there twice; nothing is planned then.
+ * `consul_unwell`: managed servers that are not in the list stay as they are, as those of a Consul that lost its data
+ * and does not know them yet, or again only in part. -EINVAL when a name, an address or a weight in `wanted` is not
+ * valid or a name is there twice; nothing is planned then.
  */
 int haproxy_plan(const struct haproxy_backend *wanted, size_t n, const struct haproxy_table *seen, bool consul_unwell,
 		 struct haproxy_plan *ret, struct err *err);

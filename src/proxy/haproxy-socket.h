@@ -37,7 +37,7 @@ struct haproxy_result {
 	size_t n_events, cap_events;
 	struct haproxy_leaving *leaving;
 	size_t n_leaving, cap_leaving;
-	struct strv held;    /* backends left alone because of an empty list while Consul is unwell */
+	struct strv held;    /* backends with servers left alone though the list lacks them, while Consul is unwell */
 	struct strv missing; /* wanted backends that HAProxy does not have */
 	bool reload;         /* the socket does not suffice: something is missing or was refused */
 	bool settled;        /* read back, it is as wanted; only removals may be waiting for sessions */

@@ -136,13 +136,20 @@ static struct plan_case cases[] = {
 	  true,
 	  true },
 	{ "an empty list stays believed when there was nothing", { ROW("sorry") }, { { 0 } }, "", NULL, true, false },
-	{ "a list that is not empty is followed even then",
+	{ "a list that is not empty is followed even then in all that it names",
 	  { ROW("web-1.1"), ROW("web-2.1") },
-	  { SERVER("web-1.1") },
-	  "set server web/web-2.1 state maint\ndel server web/web-2.1\n",
+	  { SERVER("web-1.1", .state = HAPROXY_STATE_DRAIN), SERVER("web-2.1") },
+	  "set server web/web-1.1 state drain\n",
 	  NULL,
 	  true,
 	  false },
+	{ "but who is not in it stays, as of a catalog that fills again",
+	  { ROW("web-1.1"), ROW("web-2.1") },
+	  { SERVER("web-1.1", .state = HAPROXY_STATE_MAINT) },
+	  "set server web/web-1.1 state maint\n",
+	  NULL,
+	  true,
+	  true },
 };
 
 static void plan_as_told(void **state)
