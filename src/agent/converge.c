@@ -74,7 +74,9 @@ const char *converge_state(const struct converge_view *view, bool failed)
 		return "failed";
 	if (view->desired == NODE_STOP)
 		return "running";
-	/* Also of one that runs already, as after Consul lost its data. */
+	/* It was told to run once: Consul has an older copy of its data. */
+	if (view->desired == NODE_PREPARE && runs)
+		return "running";
 	if (view->desired == NODE_PREPARE)
 		return view->image_ready ? "prepared" : "building";
 	/* Who is told that it runs takes it for one that clients reach: it must have left maintenance. */

@@ -76,6 +76,17 @@ static bool failed_long_ago(struct work *work, const struct unit *unit)
 	return unit_answers(unit, PLAN_FAILED) && reached(work, told_for(work, unit), RETRY_MS);
 }
 
+/*
+ * One that is on its way out runs, and may serve again. But where there may be only one, it may have been told to run
+ * while another one did and never have come to it: as by an older copy of Consul's data.
+ */
+static bool may_return(const struct group *group, const struct node *node)
+{
+	bool one = group->want->exclusive || group->want->fixed_ports;
+
+	return !one || node_alone(node, node->current) || unit_answers(node->current, PLAN_RUNNING);
+}
+
 static void bring_in(struct work *work, struct group *group, struct node *node, enum roll_mode mode)
 {
 	struct unit *unit = node->current;
@@ -93,7 +104,10 @@ static void bring_in(struct work *work, struct group *group, struct node *node, 
 			act_prove(work, unit);
 		break;
 	case PLAN_DRAIN:
-		act_desire(work, unit, PLAN_RUN);
+		if (may_return(group, node))
+			act_desire(work, unit, PLAN_RUN);
+		else if (unit_drained(work, group, unit, group->want->update.deadline_ms))
+			act_desire(work, unit, PLAN_STOP);
 		break;
 	case PLAN_STOP:
 		if (may_start(work, group, node, mode))

@@ -118,6 +118,24 @@ static void a_host_is_given_up_by_who_has_looked_for_long(void **state)
 	plans(&view, "");
 }
 
+/* web/2.1 does not pass its checks, and web/1 is being replaced: it is waited for, if it is not ill for long. */
+static void short_illness_takes_nothing_out(void **state)
+{
+	(void)state;
+	for (int64_t ill_ms = 5000; ill_ms <= 15000; ill_ms += 10000) {
+		struct plan_view view;
+		struct plan_service *service = rolling_web(&view, PLAN_RUN, PLAN_STARTING);
+
+		service->spec->components[0].update.stop_first = true;
+		view.instances[0].desired = PLAN_STOP;
+		view.instances[0].state = PLAN_STOPPED;
+		view.instances[1].health = PLAN_CRITICAL;
+		view.instances[1].health_ms = ill_ms;
+		view.instances[3].told_ms = 1000;
+		plans(&view, ill_ms < 10000 ? "" : "status rolling 2 good 1 step 8\ndesire web/2.1 drain proven\n");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +145,7 @@ int main(void)
 		cmocka_unit_test(illness_of_before_counts_for_nothing),
 		cmocka_unit_test(a_drain_has_the_time_that_its_consumers_had),
 		cmocka_unit_test(a_host_is_given_up_by_who_has_looked_for_long),
+		cmocka_unit_test(short_illness_takes_nothing_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
