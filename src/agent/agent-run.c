@@ -371,17 +371,29 @@ static bool is_removed(const struct consul_kv *admin)
 }
 
 /*
- * A Consul that does not know the host has lost its data. What we had to say since then still comes there, and would
- * look like an instance whose assignment was taken away: it is taken back, and explains nothing.
+ * A Consul that does not know the host has lost its data; one that knows the host and of the instance neither an
+ * assignment nor the state key that was there before has an older copy of it. What we had to say since then still comes
+ * there, and would look like an instance whose assignment was taken away: it is taken back, and explains nothing.
  */
 static void note_orphan(struct instance *instance, bool host_is_known)
 {
-	instance->orphaned = !instance->mentioned && (instance->orphaned || !host_is_known);
+	bool ours = instance->assignment && instance->state_created != instance->state_before;
+	bool forgotten = instance->orphaned || !host_is_known || !instance->explained || ours;
+
+	instance->orphaned = !instance->mentioned && forgotten;
 	if (!instance->orphaned)
 		return;
 	if (instance->has_state)
 		instance_take_back(instance);
 	instance->explained = false;
+}
+
+/* What Consul said last; what it says now follows. */
+static void forget_answer(struct instance *instance)
+{
+	instance->mentioned = instance->explained = instance->found_known = false;
+	instance->state_before = instance->state_created;
+	instance->state_created = 0;
 }
 
 /*
@@ -391,11 +403,11 @@ static void note_orphan(struct instance *instance, bool host_is_known)
 static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/host/%s/", agent->env.host);
+	bool removed = false, host_is_known = knows_host(agent, kvs);
 	size_t forgotten = 0;
-	bool removed = false;
 
 	for (struct instance *instance = agent->instances; instance; instance = instance->next)
-		instance->mentioned = instance->explained = instance->found_known = false;
+		forget_answer(instance);
 	for (size_t i = 0; i < kvs->n; i++) {
 		const char *key = kvs->v[i].key + strlen(prefix);
 		struct instance *instance;
@@ -406,7 +418,7 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			instance->mentioned = true;
 			instance_assign(instance, kvs->v[i].value);
 		} else if (text_starts(key, "state/") && (instance = instance_get(agent, key + strlen("state/"))))
-			instance_take_state(instance, kvs->v[i].value);
+			instance_take_state(instance, &kvs->v[i]);
 		else if (!strcmp(key, "admin"))
 			removed = is_removed(&kvs->v[i]);
 		else if (text_starts(key, "found/") && (instance = instance_get(agent, key + strlen("found/"))))
@@ -418,7 +430,10 @@ static void take_assignments(struct agent *agent, const struct consul_kvs *kvs)
 			    agent->env.host);
 	agent->removed = removed;
 	for (struct instance *instance = agent->instances; instance; instance = instance->next) {
-		note_orphan(instance, knows_host(agent, kvs));
+		note_orphan(instance, host_is_known);
+		/* Not yet, or not any more: a copy may have been restored while Consul was up. */
+		if (!instance->found_known)
+			instance->found_told = instance->secrets_given = false;
 		forgotten += !removed && instance->assignment && !instance->mentioned && !instance->explained &&
 			     instance->container == CONTAINER_RUNNING;
 		if (!instance->mentioned)

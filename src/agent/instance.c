@@ -453,6 +453,15 @@ static bool more_may_come(struct instance *instance, const struct converge_view 
 	return view->now_ms < instance->files_due_ms;
 }
 
+/*
+ * Consul was away, and its answer about this host is not there yet. What links tell until then may be that there is
+ * nobody, of a Consul without its data: files stay as they are, as everything does that it does not mention.
+ */
+static bool may_have_lost_its_data(const struct agent *agent)
+{
+	return agent->consul_away;
+}
+
 /* A start that must wait for something else than time says so, once in the log. Takes `why`; NULL: nothing is in its
  * way.
  */
@@ -518,19 +527,27 @@ static void report(struct instance *instance, const struct converge_view *view)
 	instance->has_state = true;
 }
 
-void instance_take_state(struct instance *instance, const char *value)
+void instance_take_state(struct instance *instance, const struct consul_kv *kv)
 {
 	_cleanup_json_ json_t *state = NULL;
+	_cleanup_(freep) char *text = NULL;
+	int64_t since_ms;
 
 	instance->explained = instance->has_state = true;
-	if (instance->reported)
-		return;
-	state = json_loads(value, 0, NULL);
+	instance->state_created = kv->create_index;
+	state = json_loads(kv->value, 0, NULL);
 	if (!json_is_object(state))
 		return;
-	instance->reported_ms = json_integer_value(json_object_get(state, "since"));
+	since_ms = json_integer_value(json_object_get(state, "since"));
 	json_object_del(state, "since");
-	instance->reported = json_canonical(state);
+	text = json_canonical(state);
+	if (instance->reported) {
+		/* Our word is on its way, or a copy of Consul's data was restored that has an older one. */
+		instance->report_again |= strcmp(text, instance->reported) != 0;
+		return;
+	}
+	instance->reported_ms = since_ms;
+	instance->reported = TAKE_PTR(text);
 }
 
 bool instance_is_unexplained(const struct instance *instance)
@@ -607,7 +624,8 @@ void instance_step(struct instance *instance)
 	context = instance->spec && instance->assignment ? instance_context(instance) : NULL;
 	view = view_of(instance, context);
 	configured = view.configured;
-	view.configured |= more_may_come(instance, &view) || view.now_ms < instance->files_retry_ms;
+	view.configured |=
+	    more_may_come(instance, &view) || view.now_ms < instance->files_retry_ms || may_have_lost_its_data(agent);
 	look_for_obstacles(instance, &view);
 	tell_found(instance);
 	step = converge_next(&view);

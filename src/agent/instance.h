@@ -22,11 +22,13 @@ struct instance {
 	struct instance_id id;
 
 	/* Wanted */
-	char *assignment;          /* its JSON as in Consul, NULL: not assigned */
-	struct node_spec *spec;    /* of the last assignment, NULL: never seen or unreadable */
-	bool mentioned;            /* scratch of agent-run.c: in the list at hand */
-	bool explained, has_state; /* see converge_view; explained by the last answer of Consul */
-	bool orphaned; /* Consul lost what it knew: until it is assigned again, a state key is our own word */
+	char *assignment;                     /* its JSON as in Consul, NULL: not assigned */
+	struct node_spec *spec;               /* of the last assignment, NULL: never seen or unreadable */
+	bool mentioned;                       /* scratch of agent-run.c: in the list at hand */
+	bool explained, has_state;            /* see converge_view; explained by the last answer of Consul */
+	uint64_t state_created, state_before; /* CreateIndex of its state key in Consul's last answer and the one
+						 before, 0: none */
+	bool orphaned; /* Consul lost what it knew of it: until it is assigned again, a state key is our own word */
 
 	/* Is */
 	enum container container;
@@ -85,7 +87,7 @@ void instance_died(struct instance *instance, int exit_code);
 /* A component that it is connected to changed: routes first, files after. */
 void instance_link_changed(struct instance *instance);
 /* Its state key as Consul has it: an agent that was restarted does not say again what it said before. */
-void instance_take_state(struct instance *instance, const char *value);
+void instance_take_state(struct instance *instance, const struct consul_kv *kv);
 void instance_take_back(struct instance *instance); /* deletes its state key */
 /* It has a container that Consul knows nothing of. */
 bool instance_is_unexplained(const struct instance *instance);

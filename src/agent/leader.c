@@ -229,6 +229,9 @@ static void begin_to_look(struct leader *leader)
 {
 	health_memory_free(leader->memory);
 	leader->memory = health_memory_new();
+	/* A Consul that lost its data gives the numbers of revisions once more. */
+	spec_cache_free(leader->specs);
+	leader->specs = spec_cache_new();
 	leader->away = false;
 }
 
