@@ -17,6 +17,79 @@ void look_soon(struct world *w, int slot, int64_t most_ms)
 	sooner(&w->actual[slot].look_at, w->now + between(w, 1, most_ms));
 }
 
+/* --- what Consul does not know --- */
+
+static bool is_unexplained(const struct actual *a)
+{
+	return !a->heard.assigned && !a->heard.explained && a->mind.container != CONTAINER_NONE;
+}
+
+/* It takes its time: first the secrets that it was made with are given back. */
+static void tell_found(struct world *w, int slot)
+{
+	struct actual *a = &w->actual[slot];
+	bool is = is_unexplained(a);
+
+	if ((is == a->mind.found_told && (is || !a->mind.found_known)) ||
+	    (is && a->mind.container == CONTAINER_UNKNOWN))
+		return;
+	a->telling = true;
+	a->tells_found = is;
+	a->tells_runs = a->mind.container == CONTAINER_RUNNING;
+	a->tell_at = w->now + (chance(w, 10) ? between(w, 100, 4000) : between(w, 1, 100));
+	a->mind.found_told = is;
+	a->mind.found_known &= is;
+}
+
+static void write_found(struct world *w, int slot)
+{
+	struct actual *a = &w->actual[slot];
+	struct record *r = &w->kv.records[slot];
+
+	a->tell_at = NEVER;
+	if (!is_heard(w, r->host))
+		return;
+	a->telling = false;
+	r->found = a->tells_found;
+	r->found_runs = a->tells_runs;
+	if (r->found && !r->assigned) {
+		r->version = a->version;
+		r->checks = a->version_checks;
+		r->told_at = w->now;
+	}
+	if (r->found)
+		trace(w, "  agent: found %s, which %s", instance_name(r), r->found_runs ? "runs" : "does not run");
+	touch_host(w, r->host);
+}
+
+/* First what it has that Consul does not know of, then that it is there. */
+static void tell_host(struct world *w, int host)
+{
+	struct host *h = &w->hosts[host];
+
+	if (h->info_told || !h->agent_up || !h->known || !h->listed)
+		return;
+	for (int i = 0; i < w->kv.n_records; i++)
+		if (w->actual[i].used && w->kv.records[i].host == host && is_unexplained(&w->actual[i]) &&
+		    !w->actual[i].mind.found_known)
+			return;
+	h->info_told = true;
+	h->info_at = w->now + between(w, 1, 50);
+}
+
+static void write_info(struct world *w, int host)
+{
+	struct host *h = &w->hosts[host];
+
+	h->info_at = is_heard(w, host) ? NEVER : w->now + 1000;
+	if (h->info_at != NEVER || w->kv.host_known[host])
+		return;
+	trace(w, "  agent %s tells of its host", host_names[host]);
+	w->kv.host_known[host] = true;
+	w->kv.host_seen_at[host] = w->now;
+	touch_host(w, host);
+}
+
 /* --- hearing --- */
 
 static void forgive(struct actual *a)
@@ -31,36 +104,63 @@ static bool nothing_left(const struct world *w, int slot)
 	const struct actual *a = &w->actual[slot];
 	const struct record *r = &w->kv.records[slot];
 
-	return !r->assigned && !r->has_state && !r->listed && !a->saying && !a->deleting && !a->registered &&
-	       !a->busy && a->container == CONTAINER_NONE && !a->mind.has_state;
+	return !r->assigned && !r->has_state && !r->listed && !r->found && !a->saying && !a->deleting && !a->telling &&
+	       !a->registered && !a->busy && a->container == CONTAINER_NONE && !a->mind.has_state;
+}
+
+/* What it said of one that Consul has forgotten is taken back, and explains nothing: src/agent/agent-run.c. */
+static void note_orphan(struct world *w, struct actual *a, bool host_is_known, bool ours)
+{
+	bool forgotten = a->mind.orphaned || !host_is_known || !a->heard.explained || ours;
+
+	a->mind.orphaned = !a->heard.assigned && forgotten;
+	if (!a->mind.orphaned)
+		return;
+	if (a->mind.has_state) {
+		a->saying = a->mind.has_state = false;
+		a->deleting = true;
+		a->say_at = w->now + between(w, 1, 50);
+	}
+	a->heard.explained = false;
 }
 
 static void hear_instance(struct world *w, const struct kv *kv, int slot, bool was_away)
 {
 	struct actual *a = &w->actual[slot];
-	int at = find_uid(kv, w->kv.records[slot].uid, slot);
+	int at = find_uid(kv, w->kv.records[slot].uid, slot), host = w->kv.records[slot].host;
 	const struct record *r = at < 0 ? NULL : &kv->records[at];
 	bool assigned = r && r->assigned;
+	uint32_t created = r && r->has_state ? r->state_uid : 0;
+	bool ours = a->heard.assigned && created != a->mind.state_uid;
 
+	a->mind.state_uid = created;
+	a->mind.found_known = r && r->found;
+	a->mind.found_told &= a->mind.found_known && !was_away;
 	if (assigned ? !a->heard.assigned || a->heard.since_ms != r->since_ms || a->heard.checks != r->checks
 		     : a->heard.assigned)
 		forgive(a);
+	if (assigned && !a->heard.assigned)
+		sooner(&w->hosts[host].links_at, w->now + 1);
 	a->heard.assigned = assigned;
 	a->heard.explained = r && r->has_state;
 	a->mind.has_state |= a->heard.explained;
 	if (assigned) {
 		a->heard.desired = r->desired;
 		a->heard.since_ms = r->since_ms;
+		a->heard.version = r->version;
 		a->heard.checks = r->checks;
 	}
 	if (r && r->has_state && !a->reported) {
 		a->reported = true;
 		a->state = r->state;
 		a->answers_ms = r->answers_ms;
-	} else if (a->reported && assigned && (was_away || !r->has_state)) {
-		a->saying = true; /* Consul may have forgotten it, or an earlier deletion came after it */
+	} else if (a->reported && assigned &&
+		   (was_away || !r->has_state || r->state != a->state || r->answers_ms != a->answers_ms)) {
+		/* Consul may have forgotten it or have an older one, or an earlier deletion came after it. */
+		a->saying = true;
 		sooner(&a->say_at, w->now + between(w, 1, 200));
 	}
+	note_orphan(w, a, kv->host_known[host], ours);
 	look_soon(w, slot, 20);
 }
 
@@ -71,6 +171,7 @@ void hear(struct world *w, int host)
 	static const struct kv nothing;
 	unsigned newest = w->n_snapshots - 1, at = newest;
 	bool was_away = h->away, empty = false;
+	const struct kv *kv;
 
 	h->hear_at = NEVER;
 	if (!h->agent_up || !hears(w, host) || !w->n_snapshots)
@@ -90,12 +191,23 @@ void hear(struct world *w, int host)
 		h->hear_at = w->now + between(w, 5, 2000);
 	else if (w->changed) /* what changed in this very moment is in the next answer */
 		h->hear_at = w->now + between(w, 5, 60);
+	if (h->epoch != w->epoch) {
+		h->epoch = w->epoch;
+		h->misled_at = w->now;
+		excuse_host(w, host);
+	}
+	kv = empty ? &nothing : &w->snapshots[at % SNAPSHOTS];
 	h->heard_of = at;
 	h->away = false;
 	h->known = true;
+	if (was_away)
+		sooner(&h->links_at, w->now + 1);
+	if (!kv->host_known[host])
+		h->info_told = false;
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (w->actual[i].used && w->kv.records[i].host == host)
-			hear_instance(w, empty ? &nothing : &w->snapshots[at % SNAPSHOTS], i, was_away);
+			hear_instance(w, kv, i, was_away);
+	tell_host(w, host);
 }
 
 /* --- saying --- */
@@ -115,6 +227,8 @@ static void say(struct world *w, int slot)
 		trace(w, "  agent: %s is %s", instance_name(r), plan_state_name(a->state));
 		/* An answer that is not heard is sent again. */
 		a->saying = w->hosts[r->host].deaf;
+		if (!r->has_state)
+			r->state_uid = ++w->uids;
 		r->has_state = true;
 		r->state = a->state;
 		r->answers_ms = a->answers_ms;
@@ -148,7 +262,7 @@ static enum nature nature_of(const struct world *w, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
 
-	return w->services[r->service].nature[r->component][r->version];
+	return w->services[r->service].nature[r->component][w->actual[slot].heard.version];
 }
 
 static int64_t duration(struct world *w, int slot)
@@ -176,7 +290,10 @@ static void launch(struct world *w, int slot)
 	struct actual *a = &w->actual[slot];
 	enum nature nature = nature_of(w, slot);
 
+	check_launch(w, slot);
 	w->started = true;
+	a->version = a->heard.version;
+	a->version_checks = a->heard.checks;
 	memset(a->route, 0, sizeof(a->route));
 	a->routed = false;
 	a->container = nature == START_FAILS ? CONTAINER_EXITED : CONTAINER_RUNNING;
@@ -344,7 +461,7 @@ static void finish_step(struct world *w, int slot)
 	look_soon(w, slot, 5);
 }
 
-/* Another instance of this node runs here with its volume. */
+/* Another instance of this node runs here with its volume, or nobody can say that it does not. */
 static bool volumes_held(const struct world *w, int slot)
 {
 	const struct record *r = &w->kv.records[slot];
@@ -355,7 +472,8 @@ static bool volumes_held(const struct world *w, int slot)
 
 		if (i != slot && a->used && o->service == r->service && o->component == r->component && o->n == r->n &&
 		    o->host == r->host &&
-		    (a->mind.container == CONTAINER_RUNNING || (a->busy && a->doing == CONVERGE_LAUNCH)))
+		    (a->mind.container == CONTAINER_RUNNING || a->mind.container == CONTAINER_UNKNOWN ||
+		     (a->busy && a->doing == CONVERGE_LAUNCH)))
 			return true;
 	}
 	return false;
@@ -371,6 +489,7 @@ static struct converge_view view_of(const struct world *w, int slot)
 		.explained = a->heard.explained,
 		.desired = desired[a->heard.desired],
 		.container = a->mind.container,
+		.foreign = a->heard.assigned && a->mind.container > CONTAINER_NONE && a->version != a->heard.version,
 		.image_ready = a->mind.image,
 		.volumes_held = volumes_held(w, slot),
 		.links_known = true,
@@ -418,18 +537,22 @@ static void begin_step(struct world *w, int slot, enum converge_step step)
 static void look(struct world *w, int slot)
 {
 	struct actual *a = &w->actual[slot];
-	const struct host *h = &w->hosts[w->kv.records[slot].host];
+	int host = w->kv.records[slot].host;
+	const struct host *h = &w->hosts[host];
 	struct converge_view view;
 	enum converge_step step;
 
 	a->look_at = NEVER;
 	if (nothing_left(w, slot)) {
 		forget_slot(w, slot);
+		tell_host(w, host);
 		return;
 	}
 	if (!h->up || !h->agent_up || !h->known || !h->listed || a->busy)
 		return;
 	observe(w, slot);
+	tell_found(w, slot);
+	tell_host(w, host);
 	view = view_of(w, slot);
 	step = converge_next(&view);
 	if (step == CONVERGE_FORGET) {
@@ -450,23 +573,28 @@ static void look(struct world *w, int slot)
 
 static void list(struct world *w, int host)
 {
-	w->hosts[host].listed_at = NEVER;
+	w->hosts[host].listed_at = w->hosts[host].runtime_at == NEVER ? NEVER : w->now + 1000;
+	if (w->hosts[host].listed_at != NEVER)
+		return;
 	w->hosts[host].listed = true;
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (w->actual[i].used && w->kv.records[i].host == host)
 			look_soon(w, i, 20);
+	tell_host(w, host);
 }
 
 int64_t agents_next(const struct world *w)
 {
 	int64_t next = NEVER;
 
+	for (int i = 0; i < w->n_hosts; i++)
+		sooner(&next, w->hosts[i].info_at);
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct actual *a = &w->actual[i];
 
 		if (!a->used)
 			continue;
-		next = least(next, least(a->look_at, a->say_at));
+		next = least(next, least(a->look_at, least(a->say_at, a->tell_at)));
 		if (a->busy)
 			sooner(&next, a->done_at);
 	}
@@ -475,9 +603,12 @@ int64_t agents_next(const struct world *w)
 
 void agents_step(struct world *w)
 {
-	for (int i = 0; i < w->n_hosts; i++)
+	for (int i = 0; i < w->n_hosts; i++) {
 		if (w->now >= w->hosts[i].listed_at)
 			list(w, i);
+		if (w->now >= w->hosts[i].info_at)
+			write_info(w, i);
+	}
 	for (int i = 0; i < w->kv.n_records; i++) {
 		struct actual *a = &w->actual[i];
 
@@ -485,6 +616,8 @@ void agents_step(struct world *w)
 			finish_step(w, i);
 		if (a->used && w->now >= a->say_at)
 			say(w, i);
+		if (a->used && w->now >= a->tell_at)
+			write_found(w, i);
 		if (a->used && w->now >= a->look_at)
 			look(w, i);
 	}

@@ -150,6 +150,8 @@ void check_empty_route(struct world *w, int consumer, int dropped)
 	const struct record *r = &w->kv.records[dropped];
 	int64_t said_ms = w->now - w->kv.host_seen_at[r->host];
 
+	if (w->restored_at && w->now - w->restored_at < KNOWN_MS)
+		return;
 	if (w->now - w->actual[dropped].serves_since > KNOWN_MS && !w->hosts[r->host].mute &&
 	    (!w->kv.host_alive[r->host] || said_ms > KNOWN_MS))
 		fail(w, "%s sends to nobody, and %s serves", instance_name(&w->kv.records[consumer]), instance_name(r));
@@ -167,6 +169,10 @@ void check_step(struct world *w, int slot, enum converge_step step)
 		     instance_name(&w->kv.records[slot]));
 	if (step == CONVERGE_REMOVE && w->kv.records[slot].assigned && w->actual[slot].container == CONTAINER_RUNNING)
 		fail(w, "%s is removed and nobody wanted it", instance_name(&w->kv.records[slot]));
+	if ((step == CONVERGE_STOP || step == CONVERGE_REMOVE || step == CONVERGE_DEREGISTER) &&
+	    w->actual[slot].container != CONTAINER_NONE && !w->actual[slot].stop_told)
+		fail(w, "%s of %s, of which no leader said so", converge_step_name(step),
+		     instance_name(&w->kv.records[slot]));
 }
 
 /* Who is stopped is not in the catalog any more: nobody is sent there. */
@@ -174,6 +180,20 @@ void check_stopped(struct world *w, int slot)
 {
 	if (w->actual[slot].registered)
 		fail(w, "%s says that it stopped, and Consul has it", instance_name(&w->kv.records[slot]));
+}
+
+/* Where its data is an exclusive node is started and nowhere else, until that host is taken away. */
+void check_launch(struct world *w, int slot)
+{
+	const struct record *r = &w->kv.records[slot];
+	struct service *s = &w->services[r->service];
+	uint8_t *home = &s->data_host[r->component][r->n];
+
+	if (!s->exclusive[r->component])
+		return;
+	if (*home && *home != r->host + 1 && !w->hosts[*home - 1].gone)
+		fail(w, "%s is started, and its data is on %s", instance_name(r), host_names[*home - 1]);
+	*home = (uint8_t)(r->host + 1);
 }
 
 static bool is_known_bad(const struct world *w, int slot)
@@ -339,10 +359,12 @@ static void check_preparing(struct world *w, int service, const struct plan_acti
 {
 	const struct record *r = slot < 0 ? NULL : &w->kv.records[slot];
 
-	if (a->kind == PLAN_ASSIGN && a->desired != PLAN_PREPARE)
+	if (a->kind == PLAN_ASSIGN && a->desired != PLAN_PREPARE && !a->found)
 		fail(w, "%s/%u is started while preparing", a->component, a->n);
 	if (a->kind == PLAN_UNASSIGN && r && r->desired != PLAN_PREPARE)
 		fail(w, "%s is removed while preparing", instance_name(r));
+	if (a->kind == PLAN_DESIRE && r && r->desired == PLAN_PREPARE && r->state == PLAN_RUNNING)
+		return; /* it runs already, and an older copy of Consul's data does not say so */
 	if (a->kind == PLAN_DESIRE && r && a->desired > r->desired && !out_of(w, service, r->component, r->n) &&
 	    w->now >= w->services[service].nodes[r->component][r->n].until)
 		fail(w, "%s is taken out while preparing", instance_name(r));
@@ -370,8 +392,8 @@ static void check_assign(struct world *w, int service, const struct plan_action 
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 
-		if (w->actual[i].used && r->assigned && r->service == service && r->n == a->n && r->gen == a->gen &&
-		    !strcmp(component_names[r->component], a->component))
+		if (w->actual[i].used && (r->assigned || (r->found && !a->found)) && r->service == service &&
+		    r->n == a->n && r->gen == a->gen && !strcmp(component_names[r->component], a->component))
 			fail(w, "%s is there and another of its name is assigned to %s", instance_name(r), a->host);
 	}
 }
@@ -403,18 +425,45 @@ static void check_prepared(struct world *w, int service, uint64_t revision)
 				fail(w, "it rolls before %s/%u is prepared", component_names[spec->id[i]], n);
 }
 
-/* What is done has nothing left that nobody wants, but on hosts that cannot be reached. */
+/* Is that what the spec wants of its node? Of one that is disconnected it may also be a stopped one. */
+static bool is_wanted(const struct world *w, int service, const struct sim_spec *spec, int slot)
+{
+	const struct record *r = &w->kv.records[slot];
+	int at = spec_find(spec, r->component);
+	bool out =
+	    out_of(w, service, r->component, r->n) || w->now < w->services[service].nodes[r->component][r->n].until;
+
+	return r->assigned && at >= 0 && r->n <= spec->components[at].nodes && r->version == spec->version[at] &&
+	       (r->desired == PLAN_RUN || out);
+}
+
+/*
+ * A leader can know that it has a container: assignments and the status are of one view; of what has no assignment any
+ * more the state key tells, if its agent came to write one.
+ */
+static bool can_be_known(const struct world *w, int slot)
+{
+	const struct record *r = &w->kv.records[slot];
+
+	return w->actual[slot].used && w->actual[slot].container != CONTAINER_NONE && (r->assigned || r->has_state) &&
+	       host_is_well(w, r->host) && w->now - w->kv.host_seen_at[r->host] > KNOWN_MS && !is_misled(w, r->host);
+}
+
+/* What is done has no containers but those of the wanted nodes, one each, save on hosts that cannot be reached. */
 static void check_done(struct world *w, int service, uint64_t revision)
 {
 	const struct sim_spec *spec = spec_of_revision(w, service, revision);
+	unsigned there[COMPONENTS][NODES_MAX + 1] = { 0 };
 
 	for (int i = 0; i < w->kv.n_records; i++) {
 		const struct record *r = &w->kv.records[i];
 
-		if (r->assigned && r->service == service && host_is_well(w, r->host) &&
-		    w->now - w->kv.host_seen_at[r->host] > KNOWN_MS && r->n > nodes_in(spec, r->component) &&
-		    is_running(w, i))
-			fail(w, "it is done and %s still runs", instance_name(r));
+		if (r->service != service || !can_be_known(w, i))
+			continue;
+		if (!is_wanted(w, service, spec, i))
+			fail(w, "it is done and %s still has a container", instance_name(r));
+		else if (++there[r->component][r->n] > 1)
+			fail(w, "it is done and %s is one too many", instance_name(r));
 	}
 }
 

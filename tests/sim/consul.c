@@ -59,7 +59,7 @@ unsigned old_snapshot(struct world *w, unsigned than, unsigned most)
 {
 	unsigned back = chance(w, 4) ? (unsigned)random_to(w, most + 1) : 0;
 
-	while (back-- && than && w->n_snapshots - than < SNAPSHOTS &&
+	while (back-- && than > w->first_snapshot && w->n_snapshots - than < SNAPSHOTS &&
 	       w->now - w->snapshot_at[than % SNAPSHOTS] < LATE_MS)
 		than--;
 	return than;
@@ -160,6 +160,9 @@ static bool holds(struct world *w, int service, const struct plan_txn *txn, uint
 			return false;
 		if (a->kind == PLAN_ASSIGN && slot >= 0 && w->kv.records[slot].assigned)
 			return false;
+		/* What was found has gone by itself: the product would make it anew. */
+		if (a->kind == PLAN_ASSIGN && a->found && slot < 0)
+			return false;
 		if ((a->kind == PLAN_DESIRE || a->kind == PLAN_UNASSIGN) &&
 		    (slot < 0 || !w->kv.records[slot].assigned || w->kv.records[slot].index != a->index))
 			return false;
@@ -167,20 +170,21 @@ static bool holds(struct world *w, int service, const struct plan_txn *txn, uint
 	return true;
 }
 
-static int new_slot(struct world *w)
+int new_slot(struct world *w)
 {
 	for (int i = 0; i < INSTANCES_MAX; i++) {
 		if (w->actual[i].used)
 			continue;
 		if (i >= w->kv.n_records)
 			w->kv.n_records = i + 1;
-		w->kv.records[i] = (struct record){ .uid = ++w->uids, .index = w->index, .health_at = w->now };
+		w->kv.records[i] = (struct record){ .uid = ++w->uids, .index = w->kv.index, .health_at = w->now };
 		w->actual[i] = (struct actual){ .used = true,
 						.container = CONTAINER_NONE,
 						.mind.container = CONTAINER_NONE,
 						.serves_since = NEVER,
 						.look_at = NEVER,
 						.say_at = NEVER,
+						.tell_at = NEVER,
 						.publish_at = NEVER };
 		return i;
 	}
@@ -216,25 +220,33 @@ static void apply_spec(struct world *w, struct record *r, uint64_t revision)
 static void apply_assign(struct world *w, int service, const struct plan_action *a)
 {
 	int slot = find_slot(w, service, a);
+	bool is_new = slot < 0;
 	struct record *r;
 
-	if (slot < 0)
+	if (is_new)
 		slot = new_slot(w);
 	if (slot < 0)
 		return;
 	r = &w->kv.records[slot];
+	if (is_new && !w->hosts[host_id(a->host)].listed)
+		w->actual[slot].mind.container = CONTAINER_UNKNOWN;
 	r->assigned = true;
 	r->service = (uint8_t)service;
 	r->component = (uint8_t)component_id(a->component);
 	r->host = (uint8_t)host_id(a->host);
 	r->n = a->n;
 	r->gen = a->gen;
-	r->index = w->index;
+	r->index = w->kv.index;
 	r->desired = a->desired;
 	r->since_ms = a->since_ms;
 	r->told_at = w->now;
 	r->proven = a->proven;
-	apply_spec(w, r, a->revision);
+	w->actual[slot].bereft = false;
+	w->actual[slot].stop_told |= a->desired == PLAN_STOP;
+	if (a->found)
+		r->revision = 0; /* body and checks are those that its agent told */
+	else
+		apply_spec(w, r, a->revision);
 	touch_host(w, r->host);
 }
 
@@ -244,10 +256,11 @@ static void apply_desire(struct world *w, const struct plan_action *a, int slot)
 
 	if (r->since_ms != a->since_ms)
 		r->told_at = w->now;
+	w->actual[slot].stop_told |= a->desired == PLAN_STOP;
 	r->desired = a->desired;
 	r->since_ms = a->since_ms;
 	r->proven = a->proven;
-	r->index = w->index;
+	r->index = w->kv.index;
 	if (a->revision != r->revision)
 		apply_spec(w, r, a->revision);
 	touch_host(w, r->host);
@@ -268,7 +281,7 @@ static void apply_status(struct world *w, int service, const struct plan_status 
 	kv->good = status->good;
 	kv->step = status->step;
 	kv->phase_since_ms = status->since_ms;
-	kv->status_index = w->index;
+	kv->status_index = w->kv.index;
 	snprintf(kv->reason, sizeof(kv->reason), "%s", status->reason ? status->reason : "");
 	kv->n_homes = status->n_homes < HOMES_MAX ? status->n_homes : HOMES_MAX;
 	for (size_t i = 0; i < kv->n_homes; i++)
@@ -309,6 +322,7 @@ static void apply_action(struct world *w, int service, const struct plan_action 
 		apply_status(w, service, &a->status);
 	else if (a->kind == PLAN_UNASSIGN) {
 		w->kv.records[slot].assigned = false;
+		w->actual[slot].stop_told = true;
 		touch_host(w, w->kv.records[slot].host);
 		if (w->hosts[w->kv.records[slot].host].gone)
 			forget_slot(w, slot);
@@ -323,7 +337,7 @@ bool apply_txn(struct world *w, const struct plan_txn *txn, uint64_t session)
 		trace(w, "leader: transaction of %s refused", txn->service);
 		return false;
 	}
-	w->index++;
+	w->kv.index++;
 	for (size_t i = 0; i < txn->n; i++)
 		apply_action(w, service, &txn->actions[i]);
 	touch(w);

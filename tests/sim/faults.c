@@ -29,8 +29,11 @@ static int64_t how_long(struct world *w)
 
 static void lose_disk(struct world *w, int slot)
 {
+	const struct record *r = &w->kv.records[slot];
 	struct actual *a = &w->actual[slot];
 
+	if (!has_home(&w->kv.services[r->service], r->component, r->n)) /* it was the last that told of it */
+		w->services[r->service].data_host[r->component][r->n] = 0;
 	a->container = CONTAINER_NONE;
 	a->stored = a->registered = a->maintenance = false;
 }
@@ -111,7 +114,11 @@ static void stop_consul(struct world *w)
 {
 	if (w->consul_down)
 		return;
-	trace(w, "fault: Consul has no quorum");
+	if (w->losses_left && !chance(w, 3)) {
+		w->losses_left--;
+		w->loss = w->has_backup && chance(w, 2) ? SINCE_BACKUP_LOST : ALL_LOST;
+	}
+	trace(w, "fault: Consul has no quorum%s", w->loss ? ", and its servers are rebuilt" : "");
 	w->consul_down = true;
 	w->consul_at = w->now + between(w, 1000, 60000);
 }
@@ -163,6 +170,12 @@ void fault_step(struct world *w)
 	int host = (int)random_to(w, (uint64_t)w->n_hosts);
 
 	w->n_faults++;
+	if (w->losses_left && chance(w, 4))
+		make_backup(w);
+	else if (w->losses_left && w->epoch && chance(w, 4)) /* what was lost comes back */
+		restore_while_up(w);
+	else if (w->losses_left && chance(w, 30))
+		restore_while_up(w);
 	w->next_fault = w->now + (chance(w, 3) ? between(w, 10, 3000) : between(w, 1000, 60000));
 	if (w->next_fault >= w->calm_at)
 		w->next_fault = NEVER;

@@ -25,8 +25,11 @@ bool truly_healthy(const struct world *w, int slot)
 /* Clients can reach it and get answers. */
 bool truly_serves(const struct world *w, int slot)
 {
-	return truly_healthy(w, slot) && w->actual[slot].registered && !w->actual[slot].maintenance &&
-	       w->kv.records[slot].desired == PLAN_RUN && w->kv.records[slot].assigned;
+	const struct record *r = &w->kv.records[slot];
+	const struct actual *a = &w->actual[slot];
+
+	return truly_healthy(w, slot) && a->registered && !a->maintenance &&
+	       (r->assigned ? r->desired == PLAN_RUN : a->bereft);
 }
 
 void publish_soon(struct world *w, int slot, int64_t most_ms)
@@ -86,7 +89,8 @@ static void publish(struct world *w, int slot)
 void stop_agent(struct world *w, int host)
 {
 	w->hosts[host].agent_up = w->hosts[host].known = w->hosts[host].listed = false;
-	w->hosts[host].listed_at = NEVER;
+	w->hosts[host].listed_at = w->hosts[host].info_at = NEVER;
+	w->hosts[host].info_told = false;
 	for (int i = 0; i < w->kv.n_records; i++) {
 		struct actual *a = &w->actual[i];
 
@@ -96,8 +100,8 @@ void stop_agent(struct world *w, int host)
 			a->done_at = w->now; /* agents.c: nobody takes up that it was done */
 		else
 			a->busy = false;
-		a->saying = a->deleting = false;
-		a->say_at = NEVER;
+		a->saying = a->deleting = a->telling = false;
+		a->say_at = a->tell_at = NEVER;
 	}
 }
 
@@ -144,6 +148,8 @@ static void reconnect(struct world *w, int host)
 		publish_soon(w, i, 300);
 		if (w->actual[i].saying || w->actual[i].deleting)
 			sooner(&w->actual[i].say_at, w->now + between(w, 1, 1000));
+		if (w->actual[i].telling)
+			sooner(&w->actual[i].tell_at, w->now + between(w, 1, 1000));
 	}
 }
 
@@ -164,6 +170,8 @@ void consul_returns(struct world *w)
 
 	trace(w, "Consul is back%s", forgot ? ", its checks are to run again" : "");
 	w->consul_down = false;
+	if (w->loss)
+		lose_data(w);
 	w->consul_at = NEVER;
 	w->consul_since = w->leader.looks_since = w->now;
 	for (int i = 0; i < w->n_hosts; i++) {

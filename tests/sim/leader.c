@@ -68,6 +68,12 @@ static void view_instance(struct world *w, const struct kv *now, const struct kv
 		.told_ms = seen_for(w, r->told_at),
 		.health_ms = seen_for(w, entry->health_at),
 	};
+	if (!r->assigned) {
+		ret->found = true;
+		ret->index = ret->revision = 0;
+		ret->desired = r->found_runs ? PLAN_RUN : PLAN_STOP;
+		ret->proven = false;
+	}
 	view_links(r, &ret->links);
 }
 
@@ -106,7 +112,7 @@ static void view_acks(const struct kv *kv, struct viewer *v)
 static void view_service(struct world *w, const struct kv *all, int i, struct viewer *v)
 {
 	const struct kv_service *kv = &all->services[i];
-	struct sim_spec *good = spec_of_revision(w, i, kv->good);
+	struct sim_spec *good = spec_in(w, all, i, kv->good);
 	struct plan_service *service = &v->services[v->view.n_services++];
 
 	*service = (struct plan_service){
@@ -126,8 +132,9 @@ static void view_service(struct world *w, const struct kv *all, int i, struct vi
 		.disconnects = v->outs[i],
 	};
 	for (int j = 0; j < all->n_records; j++)
-		service->n_leaving +=
-		    all->records[j].service == i && all->records[j].has_state && !all->records[j].assigned;
+		service->n_leaving += all->records[j].service == i && all->records[j].has_state &&
+				      !all->records[j].assigned && all->host_known[all->records[j].host] &&
+				      all->host_alive[all->records[j].host];
 	for (int j = 0; j < COMPONENTS; j++)
 		if (kv->outs[j].used)
 			v->outs[i][service->n_disconnects++] =
@@ -165,7 +172,7 @@ static void fill_view(struct world *w, const struct kv *kv, const struct kv *sta
 	for (int i = 0; i < w->n_hosts; i++)
 		view_host(w, kv, i, v);
 	for (int i = 0; i < kv->n_records; i++)
-		if (kv->records[i].assigned)
+		if (kv->records[i].assigned || kv->records[i].found)
 			view_instance(w, kv, states, catalog, i, &v->instances[v->view.n_instances++]);
 	view_acks(kv, v);
 }
@@ -277,12 +284,13 @@ static bool elect(struct world *w)
 			continue;
 		w->leader = (struct leader){ .up = true,
 					     .host = host,
-					     .session = ++w->kv.session,
+					     .session = ++w->sessions,
 					     .started_at = w->now,
 					     .looks_since = w->now,
 					     .next = w->now,
 					     .apply_at = NEVER,
 					     .deaf_at = NEVER };
+		w->kv.session = w->sessions;
 		trace(w, "host %s leads", host_names[host]);
 		return true;
 	}

@@ -38,6 +38,12 @@ static bool is_member(const struct world *w, int consumer, int slot)
 	return w->actual[slot].used && r->service == c->service && uses(c->component, r->component);
 }
 
+/* What others are configured with is in their files. */
+static bool is_proxy(const struct record *consumer)
+{
+	return !strcmp(component_names[consumer->component], "front");
+}
+
 /* Whoever's health Consul tells, for a consumer on that host; its own host it knows to be alive. */
 static bool is_well(const struct kv *kv, const struct record *r, int host)
 {
@@ -91,8 +97,9 @@ static void answer(struct world *w, int consumer, int slot, int64_t since_ms)
 {
 	uint32_t drained = w->kv.records[slot].uid, me = w->kv.records[consumer].uid;
 	const struct ack *ack = find_ack(&w->kv, drained, me);
-	bool proxy = !strcmp(component_names[w->kv.records[consumer].component], "front");
-	unsigned sessions = proxy && (!ack || (ack->sessions && chance(w, 4))) ? (unsigned)random_to(w, 3) : 0;
+	unsigned sessions = is_proxy(&w->kv.records[consumer]) && (!ack || (ack->sessions && chance(w, 4)))
+				? (unsigned)random_to(w, 3)
+				: 0;
 
 	write_ack(w, slot, consumer, sessions, since_ms);
 	if (sessions)
@@ -129,6 +136,17 @@ static void speak(struct world *w, const struct kv *kv, int consumer)
 	}
 }
 
+/*
+ * Its agent has not heard of its own keys since Consul was away, which may have lost its data: files stay as they are
+ * (src/agent/instance.c), and so do servers that are not in the list (src/proxy/haproxy-plan.c).
+ */
+static bool is_doubtful(const struct world *w, int consumer, const struct record *member)
+{
+	const struct record *c = &w->kv.records[consumer];
+
+	return w->hosts[c->host].away && (!is_proxy(c) || !member || !member->listed);
+}
+
 static void update(struct world *w, const struct kv *kv, int consumer)
 {
 	struct actual *c = &w->actual[consumer];
@@ -137,7 +155,9 @@ static void update(struct world *w, const struct kv *kv, int consumer)
 
 	for (int i = 0; i < w->kv.n_records; i++) {
 		int at = is_member(w, consumer, i) ? find_uid(kv, w->kv.records[i].uid, i) : -1;
-		bool on = is_sent_to(w, kv, consumer, i, at < 0 ? NULL : &kv->records[at]);
+		const struct record *member = at < 0 ? NULL : &kv->records[at];
+		bool on = is_doubtful(w, consumer, member) ? routes_to(w, consumer, i)
+							   : is_sent_to(w, kv, consumer, i, member);
 
 		if (routes_to(w, consumer, i) && !on && truly_serves(w, i))
 			dropped[w->kv.records[i].component] = i;
@@ -184,7 +204,8 @@ void hear_links(struct world *w, int host)
 	for (int i = 0; i < w->kv.n_records; i++)
 		if (is_consumer(w, i, host)) {
 			update(w, kv, i);
-			if (!silent)
+			/* What its files still have is not taken out. */
+			if (!silent && (!h->away || is_proxy(&w->kv.records[i])))
 				speak(w, kv, i);
 		}
 }

@@ -19,7 +19,7 @@
 #define QUIET_MS 330000
 
 struct totals {
-	unsigned long long events, plans, faults, stale, services, phases[PLAN_REMOVED + 1];
+	unsigned long long events, plans, faults, losses, stale, services, phases[PLAN_REMOVED + 1];
 	int64_t settle_ms;
 };
 
@@ -27,6 +27,7 @@ static int64_t next_event(const struct world *w)
 {
 	int64_t next = least(least(hosts_next(w), agents_next(w)), leader_next(w));
 
+	next = least(next, w->recover_at);
 	return least(next, least(least(w->next_operator, w->next_fault), least(w->consul_at, w->calm_at)));
 }
 
@@ -36,6 +37,8 @@ static void step(struct world *w)
 		calm_down(w);
 	if (w->now >= w->consul_at)
 		consul_returns(w);
+	if (w->now >= w->recover_at)
+		recover(w);
 	if (w->now >= w->next_operator)
 		operator_step(w);
 	if (w->now >= w->next_fault)
@@ -97,6 +100,7 @@ static void add_up(struct totals *totals, const struct world *w)
 	totals->events += w->n_events;
 	totals->plans += w->n_plans;
 	totals->faults += w->n_faults;
+	totals->losses += w->epoch;
 	totals->stale += w->n_stale;
 	totals->services += (unsigned)w->n_services;
 	for (int i = 0; i < w->n_services; i++)
@@ -107,8 +111,11 @@ static void add_up(struct totals *totals, const struct world *w)
 
 static void report(const struct totals *totals, unsigned long long schedules)
 {
-	printf("%llu schedules of %llu services: %llu events, %llu plans, %llu faults, %llu answers from before; ended",
-	       schedules, totals->services, totals->events, totals->plans, totals->faults, totals->stale);
+	printf("%llu schedules of %llu services: %llu events, %llu plans, %llu faults, Consul's data lost %llu times, "
+	       "%llu answers "
+	       "from before; ended",
+	       schedules, totals->services, totals->events, totals->plans, totals->faults, totals->losses,
+	       totals->stale);
 	for (int i = 0; i <= PLAN_REMOVED; i++)
 		if (totals->phases[i])
 			printf(" %s %llu", plan_phase_name((enum plan_phase)i), totals->phases[i]);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Breaks the plan, the agents' decisions or the simulated Consul in one way after the other and expects the simulator to
-# notice each. A line is: file, what to replace, what with (sed, basic regular expressions; `|` does not occur in them).
+# notice each, or else a row of the unit tests, where what it takes is too rare for schedules that come by chance. A line is: file, what to replace, what with (sed, basic regular expressions; `|` does not occur in them).
 # Usage: tests/sim/mutants.sh [SCHEDULES [PATTERN]]: only the lines that PATTERN matches.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -24,15 +24,25 @@ compile() {
 }
 
 sources='src/plan/*.c src/base/*.c src/agent/converge.c tests/sim/*.c'
+rows='tests/unit/plan/test-plan-[!j]*.c tests/unit/agent/test-converge.c'
 mkdir "$dir/tree"
-cp -r --parents src/base src/plan src/agent src/model src/consul tests/sim "$dir/tree"
-compile $sources
+cp -r --parents src/base src/plan src/agent src/model src/consul tests/sim tests/unit/plan tests/unit/agent "$dir/tree"
+compile $sources $rows tests/unit/plan/plan-kit.c
 
 # Builds and runs the simulator with that file as it is in $dir/tree.
 try() {
 	compile "$1" || return 2
-	$cc "$dir"/*.o $libs -o "$dir/sim" || return 2
+	$cc "$dir"/src_*.o "$dir"/tests_sim_*.o $libs -o "$dir/sim" || return 2
 	timeout 3000 "$dir/sim" --schedules "$schedules" >"$dir/output" 2>&1
+}
+
+# Do all rows pass with the objects that are there?
+try_rows() {
+	for source in $rows; do
+		name=$(printf '%s' "$source" | tr / _)
+		$cc "$dir"/src_*.o "$dir/${name%.c}.o" "$dir/tests_unit_plan_plan-kit.o" $libs -lcmocka -o "$dir/rows" || return 2
+		timeout 60 "$dir/rows" >"$dir/output" 2>&1 || return 1
+	done
 }
 
 grep -e "$pattern" <<'END' >"$dir/mutants"
@@ -49,7 +59,12 @@ src/plan/fail.c|work->status.phase != PLAN_ROLLING_BACK && |
 src/plan/fail.c|unit_answers(unit, PLAN_FAILED) && unit->desired == PLAN_PREPARE|false
 src/plan/fail.c|reached(work, told_ms < phase_ms ? told_ms : phase_ms, group->want->update.deadline_ms)|false
 src/plan/phases.c|ready && !work->acted|!work->acted
-src/plan/phases.c|work->acted .. work->full .. extras_left(work)|false
+src/plan/phases.c|work->acted .. work->full .. old_ones_left(work)|false
+src/plan/phases.c|old_ones_left(work) .. work->service->n_leaving|old_ones_left(work)
+src/plan/phases.c|old_ones_left(work)|false
+src/plan/phases.c|^	retire_kept(work);|
+src/plan/phases.c|(!unit->host .. unit->host->alive))$|true)
+src/plan/phases.c|^	retire_extras(work);|
 src/plan/phases.c|if (!all_right(work))|if (false)
 src/plan/act.c|unit->proven = false;|
 src/plan/act.c|status->status.step++;|
@@ -70,13 +85,29 @@ src/plan/facts.c|if (unit->misplaced .. work->status.phase|if (false \&\& work->
 src/plan/groups.c|!host_fits(unit->host, group->want)|false
 src/plan/phases.c|if (refused) {|if (false) {
 src/plan/drain.c|(!acks\[i\]->since_ms .. acks\[i\]->since_ms == unit->it->since_ms)|true
+src/plan/take-over.c|one \&\& has_rival(work, unit) ? PLAN_DRAIN : PLAN_RUN|PLAN_RUN
+src/plan/take-over.c|!has_awaited_providers(work, unit, \&soon)|true
+src/plan/take-over.c|return unit_answers(unit, PLAN_RUNNING) \&\& unit->desired == PLAN_PREPARE.*|return false;
+src/plan/take-over.c|bool vain = .*|bool vain = false;
+src/plan/take-over.c|unit->it->desired != PLAN_RUN \&\& !runs_already(unit)|false
+src/plan/act.c|action->index = 0;|action->index = 0; exclusive = false;
+src/plan/next.c|if (take_over(work))|take_over(work); if (false)
+src/plan/node.c|return !one .. node_alone(node, node->current).*|return true;
+src/plan/node.c|.. !unit->it->revision))|))
 src/agent/converge.c|(here \&\& !view->explained)|false
+src/agent/converge.c|if (failed .. (view->foreign \&\& view->desired != NODE_STOP))|if (failed)
+src/agent/converge.c|view->desired == NODE_PREPARE \&\& runs)|false)
 src/agent/converge.c|view->container == CONTAINER_UNKNOWN .. |
 src/agent/converge.c|\&\& !view->volumes_held|
 src/agent/converge.c|if (view->desired == NODE_STOP \&\& !runs \&\& |if (failed) return "failed"; if (view->desired == NODE_STOP \&\& !runs \&\& |
 src/agent/converge.c|\&\& view->container != CONTAINER_UNKNOWN \&\& !view->registered|
 src/agent/converge.c|if (!view->registered .. !view->level)|if (!view->registered)
 tests/sim/consul.c|a->index != w->kv.services\[service\].status_index|false
+tests/sim/agents.c|a->mind.orphaned = .*|a->mind.orphaned = false;
+tests/sim/agents.c|!a->heard.explained .. ours;|ours;
+tests/sim/agents.c|bool ours = .*|bool ours = false;
+tests/sim/agents.c|^		    !w->actual\[i\].mind.found_known)|		    false)
+tests/sim/links.c|return w->hosts\[c->host\].away .*|return false;
 tests/sim/links.c|return returned_at \&\& |return false \&\& 
 tests/sim/links.c|until = r->health_at + HOLD_UNRUN_MS|until = 0
 tests/sim/links.c|r->component) ? 0 : NEVER|r->component) ? 0 : 0
@@ -89,9 +120,12 @@ while IFS='|' read -r file from to; do
 	if cmp -s "$file" "$dir/tree/$file"; then
 		echo "NOTHING CHANGED  $file: $from"
 		alive=$((alive + 1))
-	elif try "$file"; then
+	elif try "$file" && try_rows; then
 		echo "SURVIVED         $file: $from -> $to"
 		alive=$((alive + 1))
+	elif grep -aq '^\[  FAILED  \]' "$dir/output"; then
+		echo "caught by a row  $file: $from -> $to"
+		echo "                 $(grep -a '^\[  FAILED  \]' "$dir/output" | head -n 1)"
 	else
 		echo "caught           $file: $from -> $to"
 		echo "                 $(grep -a '^FAILED' "$dir/output" | head -n 1)"

@@ -77,16 +77,26 @@ static enum runtime next_runtime(struct world *w, const struct service *s, int c
 	return chance(w, s->exclusive[component] ? 12 : 4) ? some_runtime(w) : last;
 }
 
-static struct sim_spec *new_spec(struct world *w, int service)
+/* As in src/agent/api-submit.c. */
+static uint64_t next_revision(struct world *w, int service)
+{
+	const struct sim_spec *wanted = spec_wanted(w, service);
+	uint64_t revision = w->kv.services[service].revision;
+
+	return (wanted && wanted->spec.revision > revision ? wanted->spec.revision : revision) + 1;
+}
+
+static struct sim_spec *new_spec(struct world *w, int service, int most)
 {
 	struct service *s = &w->services[service];
 	struct sim_spec *spec = &s->specs[s->n_specs];
 
-	if (s->n_specs == REVISIONS)
+	if (s->n_specs >= most)
 		return NULL;
 	*spec = (struct sim_spec){ .spec = { .service = (char *)service_names[service],
-					     .revision = (uint64_t)++s->n_specs } };
+					     .revision = next_revision(w, service) } };
 	spec->spec.components = spec->components;
+	s->n_specs++;
 	return spec;
 }
 
@@ -95,6 +105,7 @@ static void submit(struct world *w, int service, const struct sim_spec *spec, co
 	const struct service *s = &w->services[service];
 
 	w->kv.services[service].spec = (int)(spec - s->specs);
+	w->kv.services[service].revisions[spec->spec.revision] = (uint8_t)(spec - s->specs + 1);
 	trace(w, "operator: %s %s: revision %llu", what, service_names[service],
 	      (unsigned long long)spec->spec.revision);
 	for (size_t i = 0; i < spec->spec.n_components; i++)
@@ -120,7 +131,7 @@ static void first_spec(struct world *w, int service)
 		s->exclusive[i] = !strcmp(component_names[i], "db") || chance(w, 6);
 		s->fixed_ports[i] = !strcmp(component_names[i], "front") && chance(w, 2);
 	}
-	spec = new_spec(w, service);
+	spec = new_spec(w, service, REVISIONS);
 	for (int i = 0; i < COMPONENTS; i++)
 		if (strcmp(component_names[i], "cache") || chance(w, 2))
 			add_component(s, spec, i, new_version(w, s, i, !chance(w, 4)), 0, some_nodes(w, s, i),
@@ -144,7 +155,7 @@ static void change(struct world *w, int service, bool sound)
 
 	while (base->spec.down && base > s->specs)
 		base--;
-	spec = new_spec(w, service);
+	spec = new_spec(w, service, REVISIONS);
 	if (!spec)
 		return;
 	for (int i = 0; i < COMPONENTS; i++) {
@@ -165,7 +176,7 @@ static void again(struct world *w, int service)
 {
 	struct service *s = &w->services[service];
 	const struct sim_spec *base = &s->specs[random_to(w, (uint64_t)s->n_specs)];
-	struct sim_spec *spec = base->spec.down ? NULL : new_spec(w, service);
+	struct sim_spec *spec = base->spec.down ? NULL : new_spec(w, service, REVISIONS);
 
 	if (!spec)
 		return;
@@ -177,7 +188,7 @@ static void again(struct world *w, int service)
 
 static void down(struct world *w, int service)
 {
-	struct sim_spec *spec = new_spec(w, service);
+	struct sim_spec *spec = new_spec(w, service, REVISIONS);
 
 	if (!spec)
 		return;
@@ -250,6 +261,10 @@ static void flap(struct world *w)
 {
 	bool used = false;
 
+	if (w->kv.services[w->flaps_of].spec < 0) {
+		w->flaps = 0;
+		return;
+	}
 	for (int i = 0; i < COMPONENTS; i++)
 		used |= w->kv.services[w->flaps_of].outs[i].used;
 	if (used)
@@ -260,17 +275,26 @@ static void flap(struct world *w)
 		w->next_operator = w->now + between(w, 50, 3000);
 }
 
+static void forget_unassigned(struct world *w, int host)
+{
+	for (int i = 0; i < w->kv.n_records; i++)
+		if (w->actual[i].used && w->kv.records[i].host == host && !w->kv.records[i].assigned)
+			forget_slot(w, i);
+}
+
 /* What broke for good is taken out of the cluster, with what it said. */
 void remove_hosts(struct world *w)
 {
 	for (int i = 0; i < w->n_hosts; i++) {
-		if (!w->hosts[i].gone || !w->kv.host_known[i])
+		if (!w->hosts[i].gone)
 			continue;
+		if (!w->kv.host_known[i]) { /* it broke before it could tell a Consul that had forgotten it */
+			forget_unassigned(w, i);
+			continue;
+		}
 		trace(w, "operator: host %s is taken away", host_names[i]);
 		w->kv.host_known[i] = false;
-		for (int j = 0; j < w->kv.n_records; j++)
-			if (w->actual[j].used && w->kv.records[j].host == i && !w->kv.records[j].assigned)
-				forget_slot(w, j);
+		forget_unassigned(w, i);
 		drop_acks_of_host(w, i);
 		touch(w);
 	}
@@ -290,6 +314,8 @@ void operator_step(struct world *w)
 		flap(w);
 		return;
 	}
+	if (w->kv.services[service].spec < 0) /* lost, and first to be submitted again */
+		return;
 	switch (random_to(w, 12)) {
 	case 0:
 		down(w, service);
@@ -313,6 +339,22 @@ void operator_step(struct world *w)
 	default:
 		change(w, service, false);
 	}
+}
+
+/* The document that was submitted last, which the operator still has; of one that was to be down, the last before. */
+void up_again(struct world *w, int service)
+{
+	struct service *s = &w->services[service];
+	const struct sim_spec *base = &s->specs[s->n_specs - 1];
+	struct sim_spec *spec;
+
+	while (base->spec.down && base > s->specs)
+		base--;
+	spec = new_spec(w, service, SPECS_MAX);
+	for (size_t i = 0; i < base->spec.n_components; i++)
+		add_component(s, spec, base->id[i], base->version[i], base->checks[i], base->components[i].nodes,
+			      base->runtime[i]);
+	submit(w, service, spec, "up, once more,");
 }
 
 void mend(struct world *w, int service)

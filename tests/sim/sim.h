@@ -23,6 +23,7 @@
 #define HOSTS_MAX 7
 #define INSTANCES_MAX 192
 #define REVISIONS 32
+#define SPECS_MAX (REVISIONS + 4) /* the last are for what is submitted again after Consul lost its data */
 #define ACKS_MAX 256
 #define HOMES_MAX (COMPONENTS * NODES_MAX)
 #define SNAPSHOTS 16
@@ -36,10 +37,14 @@ enum nature { FINE, SLOW, BUILD_FAILS, START_FAILS, NEVER_HEALTHY, NATURES };
 
 enum runtime { ANY, DOCKER, XEN };
 
+/* Consul returns as it was; without its data, as a server that was rebuilt; with an older copy of it. */
+enum loss { NOTHING_LOST, ALL_LOST, SINCE_BACKUP_LOST };
+
 /* An assignment, its state key and its catalog entry: what Consul holds of one instance. */
 struct record {
 	uint32_t uid;                     /* no other record ever has it, 0: none */
 	bool assigned, has_state, listed; /* listed: in the catalog */
+	bool found, found_runs;           /* its agent told of it: it has a container that Consul does not know */
 	uint8_t service, component, host, version, checks;
 	unsigned n;
 	uint64_t gen, index, revision;
@@ -48,6 +53,7 @@ struct record {
 	int64_t told_at;  /* when that was */
 	bool proven;
 	enum plan_state state;
+	uint32_t state_uid; /* of its key, in place of CreateIndex */
 	int64_t answers_ms;
 	int64_t maintenance_ms; /* `since` of the drain that it is in maintenance for, as the catalog tells it */
 	enum plan_health health;
@@ -73,7 +79,8 @@ struct out {
 };
 
 struct kv_service {
-	int spec; /* index in service.specs, -1: none */
+	int spec;                         /* index in service.specs, -1: none */
+	uint8_t revisions[SPECS_MAX + 1]; /* of each revision: one more than its index in service.specs, 0: none */
 	enum plan_phase phase;
 	uint64_t revision, good, step, status_index;
 	int64_t phase_since_ms, phase_at; /* by the leader's clock, and the world's */
@@ -86,6 +93,7 @@ struct kv_service {
 /* All of Consul. Copied as far as it is filled. */
 struct kv {
 	uint64_t session; /* that holds tepuy/leader */
+	uint64_t index;   /* of the last write */
 	struct kv_service services[SERVICES];
 	bool host_alive[HOSTS_MAX], host_drained[HOSTS_MAX], host_cordoned[HOSTS_MAX];
 	bool host_known[HOSTS_MAX];      /* has an info key */
@@ -100,25 +108,30 @@ struct actual {
 	bool used;
 	/* true */
 	enum container container;
-	bool stored;                  /* its image is in the host's store */
-	bool registered, maintenance; /* with the host's own Consul agent */
-	uint8_t checks;               /* registered ones */
-	int64_t maintenance_ms;       /* `since` of the drain that it was put into maintenance for */
-	int64_t healthy_at;           /* checks pass from then on */
-	int64_t sick_until;           /* a fault: they fail until then */
-	int64_t forgotten_until;      /* Consul was restarted and has not run its checks again */
-	int64_t serves_since;         /* NEVER: it does not */
+	uint8_t version, version_checks; /* that the container was made of */
+	bool stored;                     /* its image is in the host's store */
+	bool registered, maintenance;    /* with the host's own Consul agent */
+	uint8_t checks;                  /* registered ones */
+	int64_t maintenance_ms;          /* `since` of the drain that it was put into maintenance for */
+	int64_t healthy_at;              /* checks pass from then on */
+	int64_t sick_until;              /* a fault: they fail until then */
+	int64_t forgotten_until;         /* Consul was restarted and has not run its checks again */
+	int64_t serves_since;            /* NEVER: it does not */
+	bool bereft;                     /* Consul forgot it while it was told to run */
+	bool stop_told;                  /* a leader told it to stop, or took its assignment away */
 	/* what its agent heard from Consul last */
 	struct {
 		bool assigned, explained, state;
 		enum plan_desired desired;
 		int64_t since_ms;
-		uint8_t checks;
+		uint8_t version, checks;
 	} heard;
 	/* what its agent knows */
 	struct {
 		enum container container;
 		bool image, proven, failed, has_state;
+		bool orphaned, found_known, found_told; /* as in src/agent/instance.h */
+		uint32_t state_uid;                     /* of the last answer */
 		unsigned failures;
 		int64_t retry_ms, launched_ms; /* monotonic */
 	} mind;
@@ -129,10 +142,12 @@ struct actual {
 	int64_t done_at;
 	/* what it says in its state key */
 	bool reported, saying, deleting;
+	bool telling, tells_found, tells_runs; /* its `found` key is to be written so, or deleted */
 	enum plan_state state;
 	int64_t answers_ms;
 	int64_t look_at;    /* when the agent looks at it next */
 	int64_t say_at;     /* when what it says next reaches Consul */
+	int64_t tell_at;    /* and what it found */
 	int64_t publish_at; /* when the catalog hears of its health next */
 	/* as a consumer: which instances it sends to, and which it has taken out */
 	uint64_t route[(INSTANCES_MAX + 63) / 64];
@@ -147,6 +162,9 @@ struct host {
 	int64_t runtime_at;      /* when its runtime, which is away, answers again; else NEVER */
 	bool silent;             /* its gossip is lost: it counts as dead though all else goes on */
 	bool known, listed;      /* its agent has heard its assignments, and has looked at the runtime */
+	bool info_told;          /* and has told Consul that it is there */
+	int64_t info_at;         /* when that reaches Consul */
+	unsigned epoch;          /* of world, when its agent heard last */
 	int64_t up_at, agent_at, joined_at, listed_at; /* when that ends */
 	int64_t seen_at;                               /* when Consul's opinion of it changes next */
 	int64_t hear_at;                               /* when its agent hears of its keys next */
@@ -186,7 +204,7 @@ struct node_record {
 };
 
 struct service {
-	struct sim_spec specs[REVISIONS];
+	struct sim_spec specs[SPECS_MAX];
 	int n_specs;
 	enum nature nature[COMPONENTS][VERSIONS];
 	uint8_t n_versions[COMPONENTS];
@@ -195,7 +213,8 @@ struct service {
 	enum runtime runtime[COMPONENTS]; /* of the first revision */
 	struct node_record nodes[COMPONENTS][NODES_MAX + 1];
 	unsigned n_outs;
-	int mended; /* sound revisions given after a failure */
+	int mended;                                   /* sound revisions given after a failure */
+	uint8_t data_host[COMPONENTS][NODES_MAX + 1]; /* one more than where an exclusive node's data is, 0: nowhere */
 };
 
 struct world {
@@ -212,7 +231,8 @@ struct world {
 	struct kv snapshots[SNAPSHOTS];
 	int64_t snapshot_at[SNAPSHOTS];
 	unsigned n_snapshots;
-	uint64_t index; /* Consul's */
+	unsigned first_snapshot; /* older ones are of another history */
+	uint64_t sessions;       /* given so far */
 	uint32_t uids;
 	bool changed; /* since the last snapshot */
 	bool started; /* a container, since the last check */
@@ -220,6 +240,14 @@ struct world {
 	struct service services[SERVICES];
 	struct leader leader, former;
 	bool no_session_check; /* compare-and-set alone must do */
+	struct kv backup;      /* an older copy of Consul's data */
+	bool has_backup;
+	unsigned losses_left; /* so often Consul still loses its data */
+	enum loss loss;       /* it does when it returns */
+	unsigned epoch;       /* raised by each loss */
+	int server;           /* the host whose Consul agent is the server, and forgets with it; -1: none */
+	int64_t restored_at;  /* when an older copy came back: so does its catalog, until Consul's agents have told */
+	int64_t recover_at;   /* when an operator looks whether he can submit again what was lost */
 	bool consul_down;
 	int64_t consul_at, consul_since; /* without a break well since then */
 	unsigned flaps;                  /* so often an operator still changes his mind about one disconnect */
@@ -253,8 +281,9 @@ void world_init(struct world *w, uint64_t seed, bool verbose);
 void world_release(struct world *w);
 void trace(struct world *w, const char *format, ...) _printf_(2, 3);
 void fail(struct world *w, const char *format, ...) _printf_(2, 3);
+struct sim_spec *spec_in(struct world *w, const struct kv *kv, int service, uint64_t revision);
 struct sim_spec *spec_of_revision(struct world *w, int service, uint64_t revision);
-struct sim_spec *spec_wanted(struct world *w, int service);
+struct sim_spec *spec_wanted(struct world *w, int service);  /* NULL: Consul has none */
 struct sim_spec *spec_in_work(struct world *w, int service); /* that the phase aims at, or NULL */
 int spec_find(const struct sim_spec *spec, int component);   /* index in components, or -1 */
 const struct out *out_of(const struct world *w, int service, int component, unsigned n); /* disconnected? */
@@ -268,6 +297,7 @@ void take_snapshot(struct world *w);
 /* A snapshot up to `most` changes older than number `than`, and no more than some seconds behind. */
 unsigned old_snapshot(struct world *w, unsigned than, unsigned most);
 int find_uid(const struct kv *kv, uint32_t uid, int slot); /* the slot, or -1; `slot` is where it should be */
+int new_slot(struct world *w);                             /* -1: too many */
 void forget_slot(struct world *w, int slot);
 bool apply_txn(struct world *w, const struct plan_txn *txn, uint64_t session); /* false: refused */
 void drop_acks(struct world *w, uint32_t drained, int consumer_host);          /* -1: of all hosts */
@@ -289,6 +319,13 @@ void start_agent(struct world *w, int host);
 void consul_returns(struct world *w);
 void forget_checks(struct world *w, int host);
 
+/* loss.c: Consul comes back without its data, or with an older copy of it */
+void lose_data(struct world *w);
+void restore_while_up(struct world *w); /* as `consul snapshot restore`: nobody notices that it was away */
+void make_backup(struct world *w);
+bool has_home(const struct kv_service *kv, int component, unsigned n); /* does Consul know where its data is? */
+void recover(struct world *w); /* the operator submits again what Consul has not */
+
 /* agents.c */
 int64_t agents_next(const struct world *w);
 void agents_step(struct world *w);
@@ -309,6 +346,7 @@ void leader_lost(struct world *w, bool paused);
 void operator_step(struct world *w);
 void first_specs(struct world *w);
 void mend(struct world *w, int service); /* a sound revision */
+void up_again(struct world *w, int service);
 bool runtime_fits(const struct world *w, int host, enum runtime runtime);
 void remove_hosts(struct world *w); /* those that are gone for good */
 
@@ -321,6 +359,7 @@ void excuse_host(struct world *w, int host); /* a fault keeps its nodes from ser
 void check_always(struct world *w);
 void check_action(struct world *w, int service, const struct plan_action *action, int slot);
 void check_step(struct world *w, int slot, enum converge_step step);
+void check_launch(struct world *w, int slot);
 void check_stopped(struct world *w, int slot); /* its agent is about to say so */
 void check_moved(struct world *w, int host);
 void check_empty_route(struct world *w, int consumer, int dropped);

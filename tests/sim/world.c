@@ -129,16 +129,23 @@ void fail(struct world *w, const char *format, ...)
 	trace(w, "!! %s", w->failure);
 }
 
+struct sim_spec *spec_in(struct world *w, const struct kv *kv, int service, uint64_t revision)
+{
+	uint8_t at = revision && revision <= SPECS_MAX ? kv->services[service].revisions[revision] : 0;
+
+	return at ? &w->services[service].specs[at - 1] : NULL;
+}
+
 struct sim_spec *spec_of_revision(struct world *w, int service, uint64_t revision)
 {
-	struct service *s = &w->services[service];
-
-	return revision && revision <= (uint64_t)s->n_specs ? &s->specs[revision - 1] : NULL;
+	return spec_in(w, &w->kv, service, revision);
 }
 
 struct sim_spec *spec_wanted(struct world *w, int service)
 {
-	return &w->services[service].specs[w->kv.services[service].spec];
+	int at = w->kv.services[service].spec;
+
+	return at < 0 ? NULL : &w->services[service].specs[at];
 }
 
 struct sim_spec *spec_in_work(struct world *w, int service)
@@ -200,6 +207,8 @@ static void init_hosts(struct world *w)
 					     .joined_at = NEVER,
 					     .listed_at = NEVER,
 					     .seen_at = NEVER,
+					     .info_told = true,
+					     .info_at = NEVER,
 					     .hear_at = w->now + 1,
 					     .links_at = w->now + 1,
 					     .clock_ms = chance(w, 4) ? between(w, -4000, 4000) : 0 };
@@ -225,10 +234,13 @@ void world_init(struct world *w, uint64_t seed, bool verbose)
 	init_hosts(w);
 	for (int i = 0; i < SERVICES; i++)
 		w->kv.services[i].spec = -1;
-	w->consul_at = NEVER;
+	w->consul_at = w->recover_at = NEVER;
 	w->leader = w->former = no_leader();
 	w->leader.next = w->now;
-	w->no_session_check = chance(w, 4);
+	w->losses_left = chance(w, 3) ? (unsigned)between(w, 1, 3) : 0;
+	w->server = w->n_hosts == 1 || chance(w, 2) ? 0 : -1;
+	/* What was planned for another history has the indices of this one by chance. */
+	w->no_session_check = chance(w, 4) && !w->losses_left;
 	w->calm_at = w->now + between(w, 20000, 240000);
 	w->next_fault = chance(w, 4) ? NEVER : w->now + between(w, 0, 40000);
 	first_specs(w);
