@@ -247,7 +247,6 @@ static void plan(struct leader *leader)
 		.hosts = &leader->hosts,
 		.services = &leader->services,
 		.checks = &leader->checks,
-		.specs = leader->specs,
 		.now_ms = clock_realtime_ms(),
 		.monotonic_ms = clock_monotonic_ms(),
 	};
@@ -257,6 +256,7 @@ static void plan(struct leader *leader)
 	if (leader->away && watches_fresh(leader))
 		begin_to_look(leader);
 	from.memory = leader->memory;
+	from.specs = leader->specs;
 	leader_view(&from, &view, &missing);
 	for (size_t i = 0; i < missing.n; i++)
 		fetch_spec(leader, missing.v[i]);
