@@ -152,6 +152,9 @@ void check_empty_route(struct world *w, int consumer, int dropped)
 
 	if (w->restored_at && w->now - w->restored_at < KNOWN_MS)
 		return;
+	/* Consul's agent was started anew once more before its checks had run: that is waited for only so long. */
+	if (r->health == PLAN_UNKNOWN && w->now - r->health_at >= HOLD_UNRUN_MS)
+		return;
 	if (w->now - w->actual[dropped].serves_since > KNOWN_MS && !w->hosts[r->host].mute &&
 	    (!w->kv.host_alive[r->host] || said_ms > KNOWN_MS))
 		fail(w, "%s sends to nobody, and %s serves", instance_name(&w->kv.records[consumer]), instance_name(r));
