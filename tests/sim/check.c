@@ -150,8 +150,8 @@ void check_empty_route(struct world *w, int consumer, int dropped)
 	const struct record *r = &w->kv.records[dropped];
 	int64_t said_ms = w->now - w->kv.host_seen_at[r->host];
 
-	if (w->restored_at && w->now - w->restored_at < KNOWN_MS)
-		return;
+	if (w->restored_at && (w->now - w->restored_at < KNOWN_MS || w->now - w->consul_since < KNOWN_MS))
+		return; /* its catalog is of before until Consul's agents could tell */
 	/* Consul's agent was started anew once more before its checks had run: that is waited for only so long. */
 	if (r->health == PLAN_UNKNOWN && w->now - r->health_at >= HOLD_UNRUN_MS)
 		return;
