@@ -211,7 +211,7 @@ static int create(const struct node_job *job, const struct node_image *image, ch
 		.networks = request.networks,
 		.n_networks = request.n_networks,
 	};
-	return rt->ops->create(rt, &spec, ret_id, err);
+	return runtime_create(rt, &spec, ret_id, err);
 }
 
 /* Secrets lie on a tmpfs: after a restart of the host they are gone while the container is still there. */

@@ -52,7 +52,7 @@ static int create(const struct node_job *job, const struct instance_id *id, cons
 	strv_addf(&labels, "%s=%s", NODE_TRIAL_OWNER, job->env->state_dir);
 	for (size_t i = 0; i < ARRAY_SIZE(idle); i++)
 		strv_add(&argv, idle[i]);
-	return rt->ops->create(rt, &spec, ret_container, err);
+	return runtime_create(rt, &spec, ret_container, err);
 }
 
 static int validate(const struct node_job *job, const char *container, const struct node_file *file, struct err *err)

@@ -123,3 +123,19 @@ bool runtime_has_instance(const struct strv *labels)
 			return true;
 	return false;
 }
+
+int runtime_create(struct runtime *rt, const struct runtime_spec *spec, char **ret_id, struct err *err)
+{
+	_cleanup_(freep) char *image_ref = NULL;
+	struct runtime_spec again = *spec;
+	int r = rt->ops->create(rt, spec, ret_id, err);
+
+	if (r != -ENOENT)
+		return r;
+	err_release(err);
+	r = rt->ops->import(rt, spec->image, &image_ref, err);
+	if (r < 0)
+		return r;
+	again.image_ref = image_ref;
+	return rt->ops->create(rt, &again, ret_id, err);
+}

@@ -205,6 +205,11 @@ void runtime_free(struct runtime *rt);
 void runtime_node_release(struct runtime_node *node);
 void runtime_networks_free(struct runtime_network *networks, size_t n);
 void runtime_nodes_free(struct runtime_node *nodes, size_t n);
+/*
+ * As ops->create, of an image that ops->import made known a moment ago: it is imported once more when it was taken away
+ * meanwhile, as by an administrator's prune or another agent's, to whom it is one that nothing uses.
+ */
+int runtime_create(struct runtime *rt, const struct runtime_spec *spec, char **ret_id, struct err *err);
 /* Whether the labels of a request name an instance, as they must. */
 bool runtime_has_instance(const struct strv *labels);
 /* Value of a label or NULL; borrowed. */
