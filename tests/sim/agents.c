@@ -157,7 +157,7 @@ static void hear_instance(struct world *w, const struct kv *kv, int slot, bool w
 	} else if (a->reported && assigned &&
 		   (was_away || !r->has_state || r->state != a->state || r->answers_ms != a->answers_ms)) {
 		/* Consul may have forgotten it or have an older one, or an earlier deletion came after it. */
-		a->saying = true;
+		a->saying = a->mind.has_state = true;
 		sooner(&a->say_at, w->now + between(w, 1, 200));
 	}
 	note_orphan(w, a, kv->host_known[host], ours);
