@@ -461,6 +461,17 @@ static void what_was_taken_over_and_matches_is_kept(void **state)
 	plans(&view, "status rolling 1 good 0 step 8\ndesire web/1.7 run proven\n");
 }
 
+static void what_was_kept_is_of_the_revision_in_work(void **state)
+{
+	struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
+
+	(void)state;
+	add_component(service->spec, "web", "w1", 1);
+	add_taken(&view, "web", 7, "w1", true)->proven = true;
+	plans(&view, "status done 1 good 1 step 8\ndesire web/1.7 run proven\n");
+}
+
 static void what_stopped_is_taken_over_as_stopped(void **state)
 {
 	struct plan_view view;
@@ -643,6 +654,7 @@ int main(void)
 		cmocka_unit_test(what_hosts_found_is_taken_over_before_anything_else),
 		cmocka_unit_test(numbers_begin_above_what_was_taken_over),
 		cmocka_unit_test(what_was_taken_over_and_matches_is_kept),
+		cmocka_unit_test(what_was_kept_is_of_the_revision_in_work),
 		cmocka_unit_test(what_stopped_is_taken_over_as_stopped),
 		cmocka_unit_test(consumers_are_taken_over_after_their_providers),
 		cmocka_unit_test(circles_are_taken_over_too),
