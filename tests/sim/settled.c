@@ -84,7 +84,9 @@ static void check_node(struct world *w, int service, const struct sim_spec *spec
 		if (w->actual[i].container != CONTAINER_NONE && w->actual[i].version != r->version)
 			fail(w, "%s was made of something else", instance_name(r));
 	}
-	if (assigned != 1)
+	/* One that never becomes healthy and was disconnected while it was rolled out, on a host that was given up: its
+	 * second one never takes over. */
+	if (assigned != 1 && !(assigned == 2 && s->n_outs && s->nature[c][spec->version[at]] > SLOW))
 		fail(w, "%s/%s/%u has %d instances", service_names[service], component_names[c], n, assigned);
 	if (out && running)
 		fail(w, "%s/%u is disconnected and serves", component_names[c], n);
