@@ -124,6 +124,8 @@ static void restore_record(struct world *w, const struct record *from)
 	r = &w->kv.records[slot];
 	*r = *from;
 	r->told_at = r->health_at = w->now;
+	/* What was on its way out when the copy was made goes on leaving, as its agent may know no better. */
+	w->actual[slot].stop_told |= !r->assigned && r->has_state;
 	if (r->assigned) {
 		w->actual[slot].bereft = false;
 		w->actual[slot].stop_told |= r->desired == PLAN_STOP;
