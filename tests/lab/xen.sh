@@ -210,9 +210,11 @@ xen_join() { # PREFIX
 	END
 	sed -i "/^$address,/d" "$dir/known_hosts"
 	printf '%s,xen1 %s\n' "$address" "$(cut -d ' ' -f 1,2 "$dir/xen/host-key")" >>"$dir/known_hosts"
-	# Before what holds for all hosts: the first word counts, and emulation takes its time.
-	grep -q '^Host xen1' "$dir/ssh_config" ||
-		sed -i "1i Host xen1\n  HostName $address\n  ConnectTimeout 60" "$dir/ssh_config"
+	# Before what holds for all hosts: the first word counts. Emulation takes its time, most of all for a connection's keys:
+	# one is kept open.
+	grep -q '^Host xen1' "$dir/ssh_config" || sed -i "1i Host xen1\n  HostName $address\n  ConnectTimeout 60\n\
+  ControlMaster auto\n  ControlPath $dir/xen/ssh\n  ControlPersist yes\n  ServerAliveInterval 15\n  ServerAliveCountMax 8" \
+		"$dir/ssh_config"
 }
 
 xen_up() {
@@ -240,9 +242,15 @@ xen_down() {
 
 	dir=$(xen_dir "$1")
 	[ -d "$dir" ] || return 0
+	xen_hang_up "$1"
 	xen_stop "$dir"
 	ip link del "$(cat "$dir/tap" 2>/dev/null)" 2>/dev/null
 	rm -rf "$dir"
+}
+
+# Ends the connection that is kept.
+xen_hang_up() {
+	ssh -F "$(lab_dir "$1")/ssh_config" -O exit xen1 2>/dev/null
 }
 
 xen_wait() {
