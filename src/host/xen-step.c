@@ -26,6 +26,8 @@
 #define XEN_RELEASE XEN_DIR "/kernel-release"
 #define INITRAMFS XEN_DIR "/initramfs"
 #define XENDOMAINS "/etc/default/xendomains"
+#define XEN_DEFAULTS "/etc/default/xen"
+#define CONSOLES_ROTATED "/etc/logrotate.d/tepuy-xen"
 
 #define ASK_MS 60000
 #define MAKE_MS (INT64_C(600) * 1000)
@@ -282,6 +284,45 @@ static int set_xendomains(struct step *step, struct err *err)
 	return r;
 }
 
+static const char consoles_rotated[] =
+    "# Written by 'tepuy setup runtime'.\n/var/log/xen/console/*.log {\n\tdaily\n\tmaxsize 1M\n"
+    "\trotate 2\n\tcopytruncate\n\tmissingok\n\tnotifempty\n}\n";
+
+/* An operator may keep more of them. */
+static char *console_defaults(const char *now)
+{
+	for (const char *line = now; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		_cleanup_(freep) char *one = xstrndup(line, strcspn(line, "\n"));
+
+		if (text_starts(one, "XENCONSOLED_ARGS=") && (strstr(one, "--log=all") || strstr(one, "--log=guest")))
+			return xstrdup(now);
+	}
+	return defaults_with(now, "XENCONSOLED_ARGS", "--log=guest");
+}
+
+/* Else nobody knows what a machine said that did not come up, or went down by itself. */
+static int keep_consoles(struct step *step, struct err *err)
+{
+	_cleanup_(freep) char *wanted = NULL;
+	_cleanup_buf_ struct buf now = { 0 };
+	int r = place_read(XEN_DEFAULTS, &now, err);
+
+	if (r < 0)
+		return r;
+	wanted = console_defaults(buf_text(&now));
+	if (place_is(XEN_DEFAULTS, wanted, 0, 0644) && place_is(CONSOLES_ROTATED, consoles_rotated, 0, 0644)) {
+		step_unchanged(step, "consoles", _("What machines say on their consoles is kept"));
+		return 0;
+	}
+	step_begin(step, "consoles", _("Having what machines say on their consoles kept"));
+	r = place_write_text(CONSOLES_ROTATED, consoles_rotated, 0, 0644, NULL, err);
+	if (r == 0)
+		r = place_write_text(XEN_DEFAULTS, wanted, 0, 0644, NULL, err);
+	if (r == 0)
+		step_done(step, _("What machines say on their consoles is kept"));
+	return r;
+}
+
 static int write_config(struct step *step, const struct xen_wish *wish, struct err *err)
 {
 	_cleanup_strv_ struct strv dns = { 0 };
@@ -403,6 +444,8 @@ int xen_set_up(struct step *step, const char *name, int64_t lock_wait, json_t **
 		r = make_guest_kernel(step, release, err);
 	if (r == 0)
 		r = set_xendomains(step, err);
+	if (r == 0)
+		r = keep_consoles(step, err);
 	if (r == 0)
 		r = look_at_volume_group(step, &wish, err);
 	if (r == 0)

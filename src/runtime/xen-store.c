@@ -55,11 +55,14 @@ char *xen_golden(const struct xen_config *config, const char *image)
 
 int xen_list_domains(struct xen *xen, struct xen_domains *ret, struct err *err)
 {
-	_cleanup_run_ struct run run = { .timeout_ms = LIST_MS, .most_output = MOST_LISTING };
+	_cleanup_run_ struct run run = { .most_output = MOST_LISTING };
 	_cleanup_buf_ struct buf output = { 0 };
-	int r;
+	const struct xen_config *config;
+	int r = xen_config_of(xen, &config, err);
 
-	(void)xen;
+	if (r < 0)
+		return r;
+	run.timeout_ms = xen_patience(config, LIST_MS);
 	strv_add_all(&run.argv, "xl", "list", "-l", NULL);
 	r = run_checked(&run, &output, err);
 	if (r < 0)
@@ -96,17 +99,20 @@ int xen_wait_gone(struct xen *xen, const char *name, int64_t ms, struct err *err
 
 int xen_destroy(struct xen *xen, const char *name, struct err *err)
 {
-	_cleanup_run_ struct run run = { .timeout_ms = DESTROY_MS };
+	_cleanup_run_ struct run run = { 0 };
 	_cleanup_buf_ struct buf output = { 0 };
+	const struct xen_config *config;
 	bool present;
-	int r = xen_domain_present(xen, name, &present, err);
+	int r = xen_config_of(xen, &config, err);
 
+	r = r < 0 ? r : xen_domain_present(xen, name, &present, err);
 	if (r < 0 || !present)
 		return r;
+	run.timeout_ms = xen_patience(config, DESTROY_MS);
 	strv_add_all(&run.argv, "xl", "destroy", name, NULL);
 	/* Its own end may be quicker: whether it is gone decides. */
 	run_program(&run, &output, NULL);
-	r = xen_wait_gone(xen, name, DESTROY_MS, err);
+	r = xen_wait_gone(xen, name, run.timeout_ms, err);
 	return r < 0 && err ? err_wrap(err, _("Cannot destroy the machine %s"), name) : r;
 }
 
