@@ -8,9 +8,10 @@
 
 # What a machine under emulation may take until it serves: minutes when others use this computer as well. A page that it
 # serves may take long, too.
-SLOW=900
+SLOW=${SLOW:-2700}
 PAGE=60
 LOAD_TIMEOUT=60s
+export LOAD_PAUSE=200
 
 # xen_begin NAME: sets LAB, SERVICE.
 xen_begin() {

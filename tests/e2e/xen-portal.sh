@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # needs: docker
 # lane: xen
-# timeout: 5400
+# timeout: 10800
 # examples/portal with its database as a real Xen machine and its pages in Docker: the data is on a disk of its own, which
 # outlives the machine that is replaced; the pages move from Docker to Xen as in any other update.
 # shellcheck source=tests/e2e/lib.sh
