@@ -125,12 +125,26 @@ static int no_memory(const struct start *start)
 	    left, start->node.name, (unsigned long long)(xen_node_memory(start->config, &start->node) >> 20));
 }
 
+/* What went wrong first: what xl says after that is of how it cleared away. The caller owns it; NULL: nothing did. */
+static char *first_error(const char *output)
+{
+	const char *line = strstr(output, "error: ");
+	char *one;
+
+	while (line && line > output && line[-1] != '\n')
+		line--;
+	one = line ? xstrndup(line, strcspn(line, "\n")) : NULL;
+	if (one)
+		text_printable(one, false);
+	return one;
+}
+
 static int create_domain(const struct start *start)
 {
 	_cleanup_run_ struct run run = { .timeout_ms = xen_patience(start->config, CREATE_MS) };
 	_cleanup_err_ struct err why = ERR_INIT;
 	_cleanup_buf_ struct buf output = { 0 };
-	_cleanup_(freep) char *path = NULL;
+	_cleanup_(freep) char *path = NULL, *first = NULL;
 	int r = write_config(start, &path);
 
 	if (r < 0)
@@ -143,7 +157,8 @@ static int create_domain(const struct start *start)
 	    strstr(buf_text(&output), "setting domain info max memory") ||
 	    strstr(buf_text(&output), "Cannot allocate memory"))
 		return no_memory(start);
-	return err_set(start->err, -r, "%s", err_text(&why));
+	first = first_error(buf_text(&output));
+	return err_set(start->err, -r, "%s", first ? first : err_text(&why));
 }
 
 /* The last line that the machine said on its console, where Xen keeps that. The caller owns it; NULL: none. */

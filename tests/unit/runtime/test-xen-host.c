@@ -21,15 +21,18 @@
 #define OTHER "tepuy.shop.web.1.2"
 
 /* `xl list -l` says what `domains` has; all calls are noted in `calls`; `create` fails. */
-static const char xl[] = "#!/bin/sh\n"
-			 "dir=$(dirname \"$0\")\n"
-			 "echo \"$*\" >>\"$dir/calls\"\n"
-			 "case \"$1 $2\" in\n"
-			 "'list -l') cat \"$dir/domains\" ;;\n"
-			 "'info ') printf 'xen_version            : 4.17.5\\nfree_memory            : 100\\n' ;;\n"
-			 "'destroy '*) printf '[]' >\"$dir/domains\" ;;\n"
-			 "*) echo \"this xl cannot $1\" >&2; exit 1 ;;\n"
-			 "esac\n";
+static const char xl[] =
+    "#!/bin/sh\n"
+    "dir=$(dirname \"$0\")\n"
+    "echo \"$*\" >>\"$dir/calls\"\n"
+    "case \"$1 $2\" in\n"
+    "'list -l') cat \"$dir/domains\" ;;\n"
+    "'info ') printf 'xen_version            : 4.17.5\\nfree_memory            : 100\\n' ;;\n"
+    "'destroy '*) printf '[]' >\"$dir/domains\" ;;\n"
+    "'create '*) echo 'libxl: error: this xl cannot create' >&2; echo 'libxl: error: nor clear away' >&2;"
+    " exit 3 ;;\n"
+    "*) echo \"this xl cannot $1\" >&2; exit 1 ;;\n"
+    "esac\n";
 
 struct host {
 	char *dir;
