@@ -255,7 +255,7 @@ static void a_machine_that_went_without_a_word_was_killed(void **state)
 static void a_disk_is_never_in_two_machines(void **state)
 {
 	const struct host *host = *state;
-	_cleanup_(freep) char *volume = fs_join(host->dir, "volume"), *disk = fs_join(volume, "disk.img");
+	_cleanup_(freep) char *volume = fs_join(host->dir, "volume");
 	_cleanup_err_ struct err err = ERR_INIT;
 	int lock;
 
