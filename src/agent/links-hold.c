@@ -113,7 +113,31 @@ static void put_back(struct consul_service *service)
 			service->checks.v[i].status = CONSUL_PASSING;
 }
 
-int64_t links_hold(struct holds *holds, const struct consul_services *before, struct consul_services *now,
+static bool is_listed(const struct consul_services *services, const struct consul_service *like)
+{
+	for (size_t i = 0; i < services->n; i++)
+		if (!strcmp(services->v[i].id, like->id) && services->v[i].node &&
+		    !strcmp(services->v[i].node, like->node))
+			return true;
+	return false;
+}
+
+/* Moves those that served and are not in the list any more from one to the other. */
+static void keep_vanished(struct consul_services *before, struct consul_services *now)
+{
+	for (size_t i = 0; i < before->n; i++) {
+		struct consul_service *service = &before->v[i];
+
+		if (!service->node || members_health(&service->checks, NULL) < MEMBER_WARNING ||
+		    is_listed(now, service))
+			continue;
+		now->v = xreallocarray(now->v, now->n + 1, sizeof(*now->v));
+		now->v[now->n++] = *service;
+		*service = (struct consul_service){ 0 };
+	}
+}
+
+int64_t links_hold(struct holds *holds, struct consul_services *before, struct consul_services *now,
 		   int64_t returned_ms, int64_t now_ms)
 {
 	bool others_serve = any_serves(now);
@@ -138,6 +162,8 @@ int64_t links_hold(struct holds *holds, const struct consul_services *before, st
 		if (until_ms < again_ms)
 			again_ms = until_ms;
 	}
+	if (!others_serve)
+		keep_vanished(before, now);
 	holds_release(holds);
 	*holds = kept;
 	return again_ms;

@@ -35,11 +35,13 @@ void holds_release(struct holds *holds);
  * - whose host is dead, as long as nobody else serves: it may be Consul's agent there that died, or everybody is said
  * to be dead after a lack of quorum; and a host that is dead indeed loses nothing by being asked;
  * - any, soon after `returned_ms`, when Consul came back from an absence (INT64_MIN: it was not away);
- * but never one whose own agent says that it ended, nor one whose host is dead while others serve.
+ * but never one whose own agent says that it ended, nor one whose host is dead while others serve. Members that served
+ * and are not in `now` at all are moved there from `before`, as long as nobody else serves: whoever leaves on purpose
+ * is in maintenance first, but of a server that died Consul forgets the host and all that it has.
  *
  * Times are monotonic. Returns when to call it again with the same answer, decoded anew; INT64_MAX: it needs not be.
  */
-int64_t links_hold(struct holds *holds, const struct consul_services *before, struct consul_services *now,
+int64_t links_hold(struct holds *holds, struct consul_services *before, struct consul_services *now,
 		   int64_t returned_ms, int64_t now_ms);
 
 /* Is it critical only because it has not run since its Consul agent was started? */

@@ -51,21 +51,29 @@ struct said {
 		"passing", "critical", "", "passing", ""                                                               \
 	}
 
+/* Consul does not list it. */
+#define ABSENT                                                                                                         \
+	{                                                                                                              \
+		NULL                                                                                                   \
+	}
+
 static void decode(const struct said *said, size_t n, struct consul_services *ret)
 {
 	_cleanup_buf_ struct buf text = { 0 };
 	_cleanup_json_ json_t *json = NULL;
 
 	for (size_t i = 0; i < n; i++)
-		buf_printf(&text,
-			   "%s{\"Node\":{\"Node\":\"h%zu\",\"Address\":\"192.0.2.1\"},\"Service\":{\"ID\":\"w%zu\","
-			   "\"Service\":\"w\"},\"Checks\":[{\"CheckID\":\"serfHealth\",\"Status\":\"%s\",\"Output\":"
-			   "\"Agent\",\"Type\":\"\"},{\"CheckID\":\"w%zu:running\",\"Status\":\"%s\",\"Output\":"
-			   "\"%s\",\"Type\":\"ttl\"},{\"CheckID\":\"w%zu:http-1\",\"Status\":\"%s\",\"Output\":"
-			   "\"%s\",\"Type\":\"http\"}]}",
-			   i ? "," : "[", i, i, said[i].serf, i, said[i].running, said[i].running_says, i, said[i].http,
-			   said[i].http_says);
-	buf_printf(&text, "]");
+		if (said[i].serf)
+			buf_printf(
+			    &text,
+			    "%s{\"Node\":{\"Node\":\"h%zu\",\"Address\":\"192.0.2.1\"},\"Service\":{\"ID\":\"w%zu\","
+			    "\"Service\":\"w\"},\"Checks\":[{\"CheckID\":\"serfHealth\",\"Status\":\"%s\",\"Output\":"
+			    "\"Agent\",\"Type\":\"\"},{\"CheckID\":\"w%zu:running\",\"Status\":\"%s\",\"Output\":"
+			    "\"%s\",\"Type\":\"ttl\"},{\"CheckID\":\"w%zu:http-1\",\"Status\":\"%s\",\"Output\":"
+			    "\"%s\",\"Type\":\"http\"}]}",
+			    text.len ? "," : "[", i, i, said[i].serf, i, said[i].running, said[i].running_says, i,
+			    said[i].http, said[i].http_says);
+	buf_printf(&text, text.len ? "]" : "[]");
 	json = json_loads(buf_text(&text), 0, NULL);
 	assert_non_null(json);
 	assert_int_equal(consul_decode_health(json, ret, NULL), 0);
@@ -82,8 +90,10 @@ static int64_t answer(struct holds *holds, struct consul_services *before, const
 	again = links_hold(holds, before, &now, returned_ms, now_ms);
 	consul_services_release(before);
 	*before = now;
-	for (size_t i = 0; i < n; i++)
-		ret_serve[i] = members_health(&now.v[i].checks, NULL) >= MEMBER_WARNING ? '1' : '0';
+	memset(ret_serve, '0', n);
+	for (size_t i = 0; i < now.n; i++)
+		if (members_health(&now.v[i].checks, NULL) >= MEMBER_WARNING)
+			ret_serve[now.v[i].id[1] - '0'] = '1';
 	ret_serve[n] = '\0';
 	return again;
 }
@@ -118,6 +128,12 @@ static void each_rule(void **state)
 		{ { FINE, FINE }, { DEAD, DEAD_UNRUN }, NEVER, "11", INT64_MAX },
 		{ { FINE, FINE }, { DEAD, UNRUN }, NEVER, "11", 1000 + HOLD_UNRUN_MS },
 		{ { FINE, FINE }, { DEAD, FAILS }, NEVER, "10", INT64_MAX },
+		/* Consul forgets a server that died, and all that its host has: the same */
+		{ { FINE, FINE }, { ABSENT, FINE }, NEVER, "01", INT64_MAX },
+		{ { FINE, FINE }, { ABSENT, ABSENT }, NEVER, "11", INT64_MAX },
+		{ { FINE, FINE }, { FAILS, ABSENT }, NEVER, "01", INT64_MAX },
+		{ { FINE, FINE }, { DEAD, ABSENT }, NEVER, "11", INT64_MAX },
+		{ { FINE, FAILS }, { ABSENT, ABSENT }, NEVER, "10", INT64_MAX },
 		/* after Consul's return no check is believed for a while, and then all are */
 		{ { FINE, FINE }, { FAILS, FINE }, 900, "11", 900 + HOLD_RETURNED_MS },
 		{ { FINE, FINE }, { FAILS, FAILS }, 900, "11", 900 + HOLD_RETURNED_MS },
