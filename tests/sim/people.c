@@ -132,10 +132,16 @@ static void first_spec(struct world *w, int service)
 		s->fixed_ports[i] = !strcmp(component_names[i], "front") && chance(w, 2);
 	}
 	spec = new_spec(w, service, REVISIONS);
-	for (int i = 0; i < COMPONENTS; i++)
-		if (strcmp(component_names[i], "cache") || chance(w, 2))
-			add_component(s, spec, i, new_version(w, s, i, !chance(w, 4)), 0, some_nodes(w, s, i),
-				      s->runtime[i] = some_runtime(w));
+	for (int i = 0; i < COMPONENTS; i++) {
+		unsigned nodes;
+
+		if (!strcmp(component_names[i], "cache") && !chance(w, 2))
+			continue;
+		/* One after the other, not as arguments: what order these have is the compiler's. */
+		s->runtime[i] = some_runtime(w);
+		nodes = some_nodes(w, s, i);
+		add_component(s, spec, i, new_version(w, s, i, !chance(w, 4)), 0, nodes, s->runtime[i]);
+	}
 	submit(w, service, spec, "up");
 }
 
@@ -161,13 +167,17 @@ static void change(struct world *w, int service, bool sound)
 	for (int i = 0; i < COMPONENTS; i++) {
 		int at = spec_find(base, i);
 		bool build = at < 0 || chance(w, 3) || (sound && s->nature[i][base->version[at]] > SLOW);
+		unsigned nodes;
+		uint8_t checks;
+		enum runtime runtime;
 
 		if (at < 0 ? !chance(w, 4) : !sound && chance(w, 10) && base->spec.n_components > 1)
 			continue;
-		add_component(s, spec, i, build ? new_version(w, s, i, sound) : base->version[at],
-			      at < 0 || chance(w, 5) ? (uint8_t)random_to(w, 4) : base->checks[at],
-			      at < 0 || chance(w, 4) ? some_nodes(w, s, i) : base->components[at].nodes,
-			      next_runtime(w, s, i, at < 0 ? s->runtime[i] : base->runtime[at], sound));
+		runtime = next_runtime(w, s, i, at < 0 ? s->runtime[i] : base->runtime[at], sound);
+		nodes = at < 0 || chance(w, 4) ? some_nodes(w, s, i) : base->components[at].nodes;
+		checks = at < 0 || chance(w, 5) ? (uint8_t)random_to(w, 4) : base->checks[at];
+		add_component(s, spec, i, build ? new_version(w, s, i, sound) : base->version[at], checks, nodes,
+			      runtime);
 	}
 	submit(w, service, spec, "up");
 }
