@@ -86,7 +86,7 @@ int xen_wait_gone(struct xen *xen, const char *name, int64_t ms, struct err *err
 	int64_t deadline = clock_monotonic_ms() + ms;
 
 	for (;;) {
-		bool present;
+		bool present = false;
 		int r = xen_domain_present(xen, name, &present, err);
 
 		if (r < 0 || !present)
@@ -102,7 +102,7 @@ int xen_destroy(struct xen *xen, const char *name, struct err *err)
 	_cleanup_run_ struct run run = { 0 };
 	_cleanup_buf_ struct buf output = { 0 };
 	const struct xen_config *config;
-	bool present;
+	bool present = false;
 	int r = xen_config_of(xen, &config, err);
 
 	r = r < 0 ? r : xen_domain_present(xen, name, &present, err);
@@ -181,7 +181,7 @@ int xen_save_record(const struct xen_config *config, const char *name, const str
 
 static int nobody(struct xen *xen, const char *name, struct err *err)
 {
-	bool present;
+	bool present = false;
 
 	if (xen_name_is_sane(name) && xen_domain_present(xen, name, &present, NULL) == 0 && present)
 		return err_set(err, EPERM, _("The machine %s was not made by tepuy"), name);
