@@ -95,5 +95,8 @@ int api_kv_json(struct consul *consul, const char *key, json_t **ret, uint64_t *
 
 /* The whole of a service for `GET /v1/service/<s>` (docs/api.md). */
 int api_service_json(const struct node_env *env, const char *service, json_t **ret, struct err *err);
+/* For several: `mode` as in consul.h, so that only the first of them waits for servers without a leader. */
+int api_service_json_as(const struct node_env *env, enum consul_consistency *mode, const char *service, json_t **ret,
+			struct err *err);
 
 #endif

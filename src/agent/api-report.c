@@ -14,7 +14,7 @@
 struct sources {
 	const struct node_env *env;
 	const char *service;
-	enum consul_consistency mode;
+	enum consul_consistency *mode;
 	struct consul_kvs keys, hosts;
 	struct consul_services *catalogs; /* one a component */
 	struct strv components;
@@ -70,7 +70,7 @@ static void name_components(struct sources *sources)
 	}
 }
 
-static int read_as(struct sources *sources, struct err *err)
+static int read_sources(struct sources *sources, struct err *err)
 {
 	_cleanup_(freep) char *prefix = xasprintf("tepuy/service/%s/", sources->service);
 	struct consul *consul = sources->env->consul;
@@ -88,19 +88,6 @@ static int read_as(struct sources *sources, struct err *err)
 		r = consul_health_service_as(consul, sources->mode, name, &sources->catalogs[i], err);
 	}
 	return r;
-}
-
-/* What a server last knew says more than that the servers have no leader now. */
-static int read_sources(struct sources *sources, struct err *err)
-{
-	int r = read_as(sources, err);
-
-	if (r != -EAGAIN)
-		return r;
-	err_release(err);
-	sources_release(sources);
-	*sources = (struct sources){ .env = sources->env, .service = sources->service, .mode = CONSUL_STALE };
-	return read_as(sources, err);
 }
 
 static const struct consul_service *in_catalog(const struct sources *sources, const char *host,
@@ -269,7 +256,15 @@ static json_t *nodes_json(const struct sources *sources)
 
 int api_service_json(const struct node_env *env, const char *service, json_t **ret, struct err *err)
 {
-	_cleanup_(sources_release) struct sources sources = { .env = env, .service = service };
+	enum consul_consistency mode = CONSUL_DEFAULT;
+
+	return api_service_json_as(env, &mode, service, ret, err);
+}
+
+int api_service_json_as(const struct node_env *env, enum consul_consistency *mode, const char *service, json_t **ret,
+			struct err *err)
+{
+	_cleanup_(sources_release) struct sources sources = { .env = env, .service = service, .mode = mode };
 	_cleanup_(freep) char *spec_key = xasprintf("tepuy/service/%s/spec", service);
 	_cleanup_(freep) char *status_key = xasprintf("tepuy/service/%s/status", service);
 	json_t *spec, *status, *answer;
@@ -285,7 +280,7 @@ int api_service_json(const struct node_env *env, const char *service, json_t **r
 		json_object_set_new(answer, "spec", spec);
 	if (status)
 		json_object_set_new(answer, "status", status);
-	if (sources.mode == CONSUL_STALE)
+	if (*mode == CONSUL_STALE)
 		json_object_set_new(answer, "stale", json_true());
 	*ret = answer;
 	return 0;

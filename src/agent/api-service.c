@@ -50,16 +50,12 @@ static bool is_gone(const json_t *spec, const json_t *status)
 }
 
 /* Names of all services that are there, also of those that no leader has taken up yet. Keys come sorted. */
-static int service_names(struct consul *consul, struct strv *ret, struct err *err)
+static int service_names(struct consul *consul, enum consul_consistency *mode, struct strv *ret, struct err *err)
 {
 	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
 	_cleanup_json_ json_t *spec = NULL;
-	int r = consul_kv_list(consul, "tepuy/service/", &kvs, err);
+	int r = consul_kv_list_as(consul, mode, "tepuy/service/", &kvs, err);
 
-	if (r == -EAGAIN) {
-		err_release(err);
-		r = consul_kv_list_as(consul, CONSUL_STALE, "tepuy/service/", &kvs, err);
-	}
 	for (size_t i = 0; r == 0 && i < kvs.n; i++) {
 		const char *key = kvs.v[i].key + strlen("tepuy/service/"), *slash = strchr(key, '/');
 		_cleanup_(freep) char *name = slash ? xstrndup(key, (size_t)(slash - key)) : NULL;
@@ -81,11 +77,11 @@ static int service_names(struct consul *consul, struct strv *ret, struct err *er
 }
 
 /* What a person is to know before reading the answer, or NULL. */
-static const char *service_trouble(const struct api_call *call, const json_t *service)
+static const char *trouble_of(const struct api_call *call, enum consul_consistency mode)
 {
 	const char *trouble = api_trouble(call->env);
 
-	if (trouble || !json_is_true(json_object_get(service, "stale")))
+	if (trouble || mode != CONSUL_STALE)
 		return trouble;
 	return _(
 	    "Consul has no leader: this is what one of its servers last knew. What runs is not touched, and nothing "
@@ -96,29 +92,30 @@ static int get_services(struct api_call *call, struct err *err)
 {
 	_cleanup_strv_ struct strv names = { 0 };
 	_cleanup_json_ json_t *services = json_array();
-	int r = service_names(call->env->consul, &names, err);
+	enum consul_consistency mode = CONSUL_DEFAULT;
+	int r = service_names(call->env->consul, &mode, &names, err);
 
 	for (size_t i = 0; r == 0 && i < names.n; i++) {
 		json_t *service = NULL;
 
-		r = api_service_json(call->env, names.v[i], &service, err);
+		r = api_service_json_as(call->env, &mode, names.v[i], &service, err);
 		if (r == 0)
 			json_array_append_new(services, service);
 	}
 	if (r == 0)
-		call->answer = json_pack("{sO ss*}", "services", services, "trouble",
-					 service_trouble(call, json_array_get(services, 0)));
+		call->answer = json_pack("{sO ss*}", "services", services, "trouble", trouble_of(call, mode));
 	return r;
 }
 
 static int get_service(struct api_call *call, struct err *err)
 {
+	enum consul_consistency mode = CONSUL_DEFAULT;
 	int r = need_name(call->rest, err);
 
 	if (r == 0)
-		r = api_service_json(call->env, call->rest, &call->answer, err);
-	if (r == 0 && service_trouble(call, call->answer))
-		json_object_set_new(call->answer, "trouble", json_string(service_trouble(call, call->answer)));
+		r = api_service_json_as(call->env, &mode, call->rest, &call->answer, err);
+	if (r == 0 && trouble_of(call, mode))
+		json_object_set_new(call->answer, "trouble", json_string(trouble_of(call, mode)));
 	return r;
 }
 

@@ -129,13 +129,8 @@ int consul_agent_checks(struct consul *consul, const char *filter, struct consul
 	return consul_wrap(r, err, _("Cannot list the checks of the Consul agent at %s"), consul_base(consul));
 }
 
-int consul_health_service(struct consul *consul, const char *name, struct consul_services *ret, struct err *err)
-{
-	return consul_health_service_as(consul, CONSUL_DEFAULT, name, ret, err);
-}
-
-int consul_health_service_as(struct consul *consul, enum consul_consistency mode, const char *name,
-			     struct consul_services *ret, struct err *err)
+static int service_health(struct consul *consul, enum consul_consistency mode, const char *name,
+			  struct consul_services *ret, struct err *err)
 {
 	_cleanup_(freep) char *of = consul_health_path(name);
 	_cleanup_(freep) char *path = xasprintf("%s%s", of, mode == CONSUL_STALE ? "?stale" : "");
@@ -145,6 +140,19 @@ int consul_health_service_as(struct consul *consul, enum consul_consistency mode
 	if (r == 0)
 		r = consul_decode_health(json, ret, err);
 	return consul_wrap(r, err, _("Cannot read the health of the service %s"), name);
+}
+
+int consul_health_service(struct consul *consul, const char *name, struct consul_services *ret, struct err *err)
+{
+	return service_health(consul, CONSUL_DEFAULT, name, ret, err);
+}
+
+int consul_health_service_as(struct consul *consul, enum consul_consistency *mode, const char *name,
+			     struct consul_services *ret, struct err *err)
+{
+	int r = service_health(consul, *mode, name, ret, err);
+
+	return consul_go_stale(r, mode, err) ? service_health(consul, CONSUL_STALE, name, ret, err) : r;
 }
 
 static int get_checks(struct consul *consul, const char *path, struct consul_checks *ret, struct err *err)

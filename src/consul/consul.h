@@ -47,10 +47,11 @@ int consul_kv_get(struct consul *consul, const char *key, struct consul_kv *ret,
 int consul_kv_list(struct consul *consul, const char *prefix, struct consul_kvs *ret, struct err *err);
 /*
  * For reports only, never for decisions: CONSUL_STALE is answered by any server, also when the servers have no leader,
- * and may be behind by as long as that server has heard of none. See "Consistency Modes" of Consul's HTTP API.
+ * and may be behind by as long as that server has heard of none. See "Consistency Modes" of Consul's HTTP API. `mode`
+ * is tried, and becomes CONSUL_STALE, for this read and those that follow, when there is no leader.
  */
 enum consul_consistency { CONSUL_DEFAULT, CONSUL_STALE };
-int consul_kv_list_as(struct consul *consul, enum consul_consistency mode, const char *prefix, struct consul_kvs *ret,
+int consul_kv_list_as(struct consul *consul, enum consul_consistency *mode, const char *prefix, struct consul_kvs *ret,
 		      struct err *err);
 /* The same as soon as something below the prefix is newer than `index` (that of the last answer; 0: at once), or as it
  * is after `wait_ms`. Blocks for so long. For what waits in a thread; on the loop consul-watch.h does it. */
@@ -101,7 +102,7 @@ int consul_agent_checks(struct consul *consul, const char *filter, struct consul
 
 /* The cluster. */
 int consul_health_service(struct consul *consul, const char *name, struct consul_services *ret, struct err *err);
-int consul_health_service_as(struct consul *consul, enum consul_consistency mode, const char *name,
+int consul_health_service_as(struct consul *consul, enum consul_consistency *mode, const char *name,
 			     struct consul_services *ret, struct err *err);
 int consul_health_all(struct consul *consul, struct consul_checks *ret, struct err *err);
 int consul_health_node(struct consul *consul, const char *node, struct consul_checks *ret, struct err *err);

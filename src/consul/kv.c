@@ -43,13 +43,8 @@ int consul_kv_get(struct consul *consul, const char *key, struct consul_kv *ret,
 	return 0;
 }
 
-int consul_kv_list(struct consul *consul, const char *prefix, struct consul_kvs *ret, struct err *err)
-{
-	return consul_kv_list_as(consul, CONSUL_DEFAULT, prefix, ret, err);
-}
-
-int consul_kv_list_as(struct consul *consul, enum consul_consistency mode, const char *prefix, struct consul_kvs *ret,
-		      struct err *err)
+static int list(struct consul *consul, enum consul_consistency mode, const char *prefix, struct consul_kvs *ret,
+		struct err *err)
 {
 	_cleanup_(freep) char *path = consul_kv_path(prefix, mode == CONSUL_STALE ? "recurse&stale" : "recurse");
 	_cleanup_err_ struct err own = ERR_INIT;
@@ -61,6 +56,19 @@ int consul_kv_list_as(struct consul *consul, enum consul_consistency mode, const
 		return 0;
 	}
 	return consul_wrap(r, err, _("Cannot list the keys under %s"), prefix);
+}
+
+int consul_kv_list(struct consul *consul, const char *prefix, struct consul_kvs *ret, struct err *err)
+{
+	return list(consul, CONSUL_DEFAULT, prefix, ret, err);
+}
+
+int consul_kv_list_as(struct consul *consul, enum consul_consistency *mode, const char *prefix, struct consul_kvs *ret,
+		      struct err *err)
+{
+	int r = list(consul, *mode, prefix, ret, err);
+
+	return consul_go_stale(r, mode, err) ? list(consul, CONSUL_STALE, prefix, ret, err) : r;
 }
 
 int consul_kv_wait(struct consul *consul, const char *prefix, uint64_t index, int64_t wait_ms, struct consul_kvs *ret,

@@ -260,6 +260,15 @@ int consul_put(struct consul *consul, const char *path, const char *body, struct
 	return consul_send(consul, "PUT", path, body, body ? strlen(body) : 0, &reply, err);
 }
 
+bool consul_go_stale(int r, enum consul_consistency *mode, struct err *err)
+{
+	if (r != -EAGAIN || *mode == CONSUL_STALE)
+		return false;
+	err_release(err);
+	*mode = CONSUL_STALE;
+	return true;
+}
+
 int consul_wrap(int r, struct err *err, const char *format, const char *name)
 {
 	if (r < 0 && err)

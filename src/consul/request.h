@@ -18,6 +18,8 @@ int consul_send_json(struct consul *consul, const char *method, const char *path
 		     json_t **ret, struct err *err);
 /* A PUT whose reply does not matter. `body` is text or NULL. */
 int consul_put(struct consul *consul, const char *path, const char *body, struct err *err);
+/* Whether a read that gave r is to be tried again with CONSUL_STALE, which `mode` is then: there is no leader. */
+bool consul_go_stale(int r, enum consul_consistency *mode, struct err *err);
 /* Returns r; when negative, puts "format with name: " before the error's message. */
 int consul_wrap(int r, struct err *err, const char *format, const char *name);
 

@@ -31,7 +31,8 @@ struct fake_consul {
 	uint64_t index;
 	struct strv paths, answers;
 	unsigned failures, requests, at_once, most_at_once, waiting;
-	bool held;
+	unsigned leaderless; /* 500s for want of a leader */
+	bool held, deposed;
 	struct strv writes;
 };
 
@@ -169,8 +170,12 @@ static unsigned keys(struct fake_consul *consul, struct MHD_Connection *connecti
 static unsigned respond(struct fake_consul *consul, struct MHD_Connection *connection, const char *method,
 			const char *path, const struct buf *body, struct buf *to)
 {
-	if (consul->failures) {
-		consul->failures--;
+	bool stale = MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, "stale", strlen("stale"), NULL,
+						   NULL) == MHD_YES;
+
+	if (consul->failures || (consul->deposed && !stale)) {
+		consul->leaderless += !consul->failures;
+		consul->failures -= consul->failures != 0;
 		buf_adds(to, "No cluster leader");
 		return 500;
 	}
@@ -315,6 +320,23 @@ void fake_consul_fail(struct fake_consul *consul, unsigned n)
 	pthread_mutex_lock(&consul->lock);
 	consul->failures = n;
 	pthread_mutex_unlock(&consul->lock);
+}
+
+void fake_consul_depose(struct fake_consul *consul)
+{
+	pthread_mutex_lock(&consul->lock);
+	consul->deposed = true;
+	pthread_mutex_unlock(&consul->lock);
+}
+
+unsigned fake_consul_leaderless(struct fake_consul *consul)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&consul->lock);
+	n = consul->leaderless;
+	pthread_mutex_unlock(&consul->lock);
+	return n;
 }
 
 void fake_consul_hold(struct fake_consul *consul, bool held)

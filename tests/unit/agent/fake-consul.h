@@ -23,6 +23,10 @@ void fake_consul_answer(struct fake_consul *consul, const char *path, const char
 
 /* The next `n` requests get a 500. */
 void fake_consul_fail(struct fake_consul *consul, unsigned n);
+/* Its servers have no leader: only GETs with `stale` are answered. */
+void fake_consul_depose(struct fake_consul *consul);
+/* How many requests got a 500 for that. */
+unsigned fake_consul_leaderless(struct fake_consul *consul);
 /* While held, requests wait for their answer. */
 void fake_consul_hold(struct fake_consul *consul, bool held);
 

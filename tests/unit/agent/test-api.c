@@ -271,6 +271,28 @@ static void deep_json_is_refused(void **state)
 	assert_int_equal(ask_bytes(world, "PUT", "/v1/service/portal", body, len), 400);
 }
 
+/* Consul lets each request wait for seconds until it says that there is no leader: only one of them does. */
+static void without_a_leader_is_told_what_was_last_known(void **state)
+{
+	struct world *world = *state;
+	json_t *services;
+
+	fake_consul_set(world->fake, "tepuy/service/portal/spec", SPEC);
+	fake_consul_set(world->fake, "tepuy/service/wiki/spec", SPEC);
+	fake_consul_depose(world->fake);
+	assert_int_equal(ask(world, "GET", "/v1/services", NULL), 200);
+	services = json_object_get(world->json, "services");
+	assert_int_equal(json_array_size(services), 2);
+	assert_true(json_is_true(json_object_get(json_array_get(services, 1), "stale")));
+	assert_non_null(strstr(text_of(world, "trouble"), "no leader"));
+	assert_int_equal(fake_consul_leaderless(world->fake), 1);
+	assert_int_equal(ask(world, "GET", "/v1/service/portal", NULL), 200);
+	assert_true(json_is_true(json_object_get(world->json, "stale")));
+	assert_non_null(strstr(text_of(world, "trouble"), "no leader"));
+	/* What decides asks who leads. */
+	assert_int_equal(ask(world, "POST", "/v1/service/portal/down", "{}"), 503);
+}
+
 static void consul_away_is_503(void **state)
 {
 	struct world *world = *state;
@@ -607,6 +629,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_body_that_is_too_large_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(deep_json_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(consul_away_is_503, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_leader_is_told_what_was_last_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(until_it_can_begin_it_says_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_node_has_what_the_documentation_says, setup, teardown),
