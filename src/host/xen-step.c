@@ -319,7 +319,7 @@ static int keep_consoles(struct step *step, struct err *err)
 	if (r == 0)
 		r = place_write_text(XEN_DEFAULTS, wanted, 0, 0644, NULL, err);
 	if (r == 0)
-		step_done(step, _("What machines say on their consoles is kept"));
+		step_done(step, _("What machines say on their consoles is kept from the host's next start on"));
 	return r;
 }
 
@@ -333,9 +333,8 @@ static int write_config(struct step *step, const struct xen_wish *wish, struct e
 	if (r < 0)
 		return r;
 	xen_name_servers(buf_text(&resolv), &dns);
-	/* systemd-resolved's stub is on the host itself: what it asks stands elsewhere. */
-	freep(&resolv.data);
-	resolv = (struct buf){ 0 };
+	/* 127.0.0.53, where systemd-resolved listens, is not reached from a machine: the servers that it asks are. */
+	buf_release(&resolv);
 	if (!dns.n && place_read("/run/systemd/resolve/resolv.conf", &resolv, NULL) == 0)
 		xen_name_servers(buf_text(&resolv), &dns);
 	text = xen_config_text(wish, &dns);
