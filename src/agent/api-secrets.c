@@ -97,7 +97,7 @@ static int collect_one(const struct node_env *env, const char *service, const ch
 
 	if (value && !json_is_string(value))
 		return err_set(err, EINVAL, _("The secret %s must be a text"), name);
-	if (json_string_length(value) > API_SECRETS_MOST_BYTES)
+	if (json_string_length(value) > NODE_SECRETS_MOST_BYTES)
 		return err_set(err, EINVAL, _("The secret %s is larger than 64 KiB"), name);
 	if (value) {
 		add_op(to, CONSUL_SET, key, xstrndup(json_string_value(value), json_string_length(value)),

@@ -16,7 +16,6 @@ struct api_secrets {
 };
 
 #define API_SECRETS_MOST 48 /* with a revision's own operations it is one transaction */
-#define API_SECRETS_MOST_BYTES ((size_t)NODE_SECRETS_MOST_BYTES)
 
 /*
  * The secrets that the operator gives, and new values for those that are missing and may be generated; what is there

@@ -194,16 +194,6 @@ static void add_event(struct feed *feed, const struct consul_kv *kv)
 	buf_addc(&feed->out, '\n');
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool is_known(const struct feed *feed, const char *key)
-{
-	return feed->known.n && bsearch(&key, feed->known.v, feed->known.n, sizeof(*feed->known.v), by_text);
-}
-
 /* New is what the last answer did not have. Its time tells nothing of that: hosts' clocks differ. */
 static void fill_events(struct feed *feed)
 {
@@ -215,7 +205,7 @@ static void fill_events(struct feed *feed)
 	if (!feed->told && feed->tail >= 0 && (size_t)feed->tail < feed->kvs.n)
 		from = feed->kvs.n - (size_t)feed->tail;
 	for (size_t i = 0; i < feed->kvs.n; i++) {
-		if (i >= from && !is_known(feed, feed->kvs.v[i].key))
+		if (i >= from && !strv_has_sorted(&feed->known, feed->kvs.v[i].key))
 			add_event(feed, &feed->kvs.v[i]);
 		strv_add(&keys, feed->kvs.v[i].key);
 	}

@@ -26,16 +26,6 @@ static void explained(const struct consul_kvs *hosts, struct strv *ret)
 	strv_sort(ret);
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool is_among(const struct strv *sorted, const char *text)
-{
-	return sorted->n && bsearch(&text, sorted->v, sorted->n, sizeof(*sorted->v), by_text);
-}
-
 static const struct plan_host *host_of(const struct plan_view *view, const char *name)
 {
 	for (size_t i = 0; i < view->n_hosts; i++)
@@ -62,7 +52,7 @@ void ghosts_find(const struct leader_sources *from, const struct plan_view *view
 		const struct plan_host *host = check->service_id && check->node ? host_of(view, check->node) : NULL;
 		_cleanup_(freep) char *name = host ? xasprintf("%s %s", check->node, check->service_id) : NULL;
 
-		if (!host || host->alive || is_among(&known, name) || strv_has(ret_hosts, host->name))
+		if (!host || host->alive || strv_has_sorted(&known, name) || strv_has(ret_hosts, host->name))
 			continue;
 		if (host->dead_ms >= limit_ms)
 			strv_add(ret_hosts, host->name);

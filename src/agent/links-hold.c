@@ -123,14 +123,18 @@ static bool is_listed(const struct consul_services *services, const struct consu
 }
 
 /* Moves those that served and are not in the list any more from one to the other. */
-static void keep_vanished(struct consul_services *before, struct consul_services *now)
+static void keep_vanished(const struct holds *holds, struct consul_services *before, struct consul_services *now,
+			  int64_t now_ms, struct holds *kept)
 {
 	for (size_t i = 0; i < before->n; i++) {
 		struct consul_service *service = &before->v[i];
+		const struct hold *hold;
 
 		if (!service->node || members_health(&service->checks, NULL) < MEMBER_WARNING ||
 		    is_listed(now, service))
 			continue;
+		hold = find_hold(holds, service);
+		add_hold(kept, service, hold ? hold->since_ms : now_ms);
 		now->v = xreallocarray(now->v, now->n + 1, sizeof(*now->v));
 		now->v[now->n++] = *service;
 		*service = (struct consul_service){ 0 };
@@ -163,7 +167,7 @@ int64_t links_hold(struct holds *holds, struct consul_services *before, struct c
 			again_ms = until_ms;
 	}
 	if (!others_serve)
-		keep_vanished(before, now);
+		keep_vanished(holds, before, now, now_ms, &kept);
 	holds_release(holds);
 	*holds = kept;
 	return again_ms;

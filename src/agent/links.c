@@ -134,9 +134,10 @@ static void take(struct link *link, json_t *value)
 	again_ms = links_hold(&link->holds, &link->services, &services, link->returned_ms, clock_monotonic_ms());
 	judge_again(link, value, again_ms);
 	if (link->holds.n > held)
-		log_info("%zu members of %s/%s that Consul calls critical, but has not looked at, keep their work for "
-			 "now.",
-			 link->holds.n, link->service, link->component);
+		log_info(
+		    "%zu members of %s/%s that Consul calls critical, but has not looked at, or has forgotten with "
+		    "their host, keep their work for now.",
+		    link->holds.n, link->service, link->component);
 	consul_services_release(&link->services);
 	link->services = services;
 	services = (struct consul_services){ 0 };

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define MOST_SECRET ((size_t)NODE_SECRETS_MOST_BYTES)
 /* In the directory of secrets; no instance can be called so. */
 #define KEPT ".kept"
 
@@ -65,7 +64,7 @@ static int write_if_other(const char *dir, const char *name, const struct consul
 	_cleanup_buf_ struct buf present = { 0 };
 	int r = 0;
 
-	if (fs_read_no_link(path, MOST_SECRET, &present, NULL) < 0 || present.len != kv->len ||
+	if (fs_read_no_link(path, NODE_SECRETS_MOST_BYTES, &present, NULL) < 0 || present.len != kv->len ||
 	    (kv->len && memcmp(present.data, kv->value, kv->len)))
 		r = fs_write(path, kv->value, kv->len, mode, err);
 	wipe(&present);
@@ -199,7 +198,7 @@ static int give_back_one(const struct node_env *env, const struct kept *kept, st
 	_cleanup_(freep) char *key = xasprintf("tepuy/secret/%s/%s", kept->service, kept->name);
 	_cleanup_buf_ struct buf value = { 0 };
 	_cleanup_err_ struct err why = ERR_INIT;
-	int r = fs_read(kept->path, MOST_SECRET, &value, err);
+	int r = fs_read(kept->path, NODE_SECRETS_MOST_BYTES, &value, err);
 
 	if (r == -EFBIG) {
 		log_warning("The secret %s of %s is larger than 64 KiB, and is not given back to Consul.", kept->name,

@@ -11,7 +11,7 @@
 #include "base/strv.h"
 
 #define NODE_SECRETS_MOUNT "/run/secrets"
-#define NODE_SECRETS_MOST_BYTES (64 << 10) /* of one */
+#define NODE_SECRETS_MOST_BYTES ((size_t)64 << 10) /* of one */
 
 /* Makes sure that <run_dir>/secrets is a tmpfs, which only root gets into: mounts one if need be. */
 int node_secrets_prepare(const char *run_dir, struct err *err);

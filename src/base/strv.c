@@ -72,6 +72,11 @@ void strv_sort(struct strv *strv)
 		qsort(strv->v, strv->n, sizeof(*strv->v), compare);
 }
 
+bool strv_has_sorted(const struct strv *sorted, const char *s)
+{
+	return sorted->n && bsearch(&s, sorted->v, sorted->n, sizeof(*sorted->v), compare);
+}
+
 char *strv_join(const struct strv *strv, const char *between)
 {
 	struct buf buf = { 0 };

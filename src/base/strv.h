@@ -21,7 +21,8 @@ void strv_add_all(struct strv *strv, ...) __attribute__((sentinel));
 void strv_copy(struct strv *to, const struct strv *from); /* appends copies */
 bool strv_has(const struct strv *strv, const char *s);
 bool strv_equal(const struct strv *a, const struct strv *b);
-void strv_sort(struct strv *strv); /* bytewise */
+void strv_sort(struct strv *strv);                              /* bytewise */
+bool strv_has_sorted(const struct strv *sorted, const char *s); /* of one that strv_sort sorted */
 char *strv_join(const struct strv *strv, const char *between);
 void strv_release(struct strv *strv);
 

@@ -86,7 +86,9 @@ static bool prepared_in_vain_gone(struct work *work, const struct unit *unit)
 {
 	bool one = service_exclusive(work->service, unit->it->component);
 
-	for (size_t i = 0; unit->it->found && i < work->n_units; i++) {
+	if (!unit->it->found)
+		return true;
+	for (size_t i = 0; i < work->n_units; i++) {
 		struct unit *other = &work->units[i];
 		bool same = other->it->n == unit->it->n && !strcmp(other->it->component, unit->it->component);
 		bool vain = other->it->gen == unit->it->gen || (one && strcmp(other->it->host, unit->it->host));

@@ -248,8 +248,6 @@ static void *keep(void *data)
 static int keeper_start(struct xen *xen, struct keeper **ret, struct err *err)
 {
 	struct keeper *keeper = xcalloc(1, sizeof(*keeper));
-	pthread_attr_t attr;
-	pthread_t thread;
 	int code;
 
 	if (pipe2(keeper->wake, O_CLOEXEC | O_NONBLOCK) < 0) {
@@ -259,10 +257,7 @@ static int keeper_start(struct xen *xen, struct keeper **ret, struct err *err)
 	keeper->rt = xen_runtime_new(xen->file);
 	xen_of(keeper->rt)->stopping = &keeper->stopping;
 	atomic_store(&keeper->users, 2);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	code = thread_create(&thread, &attr, keep, keeper);
-	pthread_attr_destroy(&attr);
+	code = thread_detach(keep, keeper);
 	if (code) {
 		atomic_store(&keeper->users, 1);
 		keeper_leave(keeper);

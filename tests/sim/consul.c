@@ -170,7 +170,7 @@ static bool holds(struct world *w, int service, const struct plan_txn *txn, uint
 	return true;
 }
 
-int new_slot(struct world *w)
+int new_slot(struct world *w, int host)
 {
 	for (int i = 0; i < INSTANCES_MAX; i++) {
 		if (w->actual[i].used)
@@ -178,14 +178,15 @@ int new_slot(struct world *w)
 		if (i >= w->kv.n_records)
 			w->kv.n_records = i + 1;
 		w->kv.records[i] = (struct record){ .uid = ++w->uids, .index = w->kv.index, .health_at = w->now };
-		w->actual[i] = (struct actual){ .used = true,
-						.container = CONTAINER_NONE,
-						.mind.container = CONTAINER_NONE,
-						.serves_since = NEVER,
-						.look_at = NEVER,
-						.say_at = NEVER,
-						.tell_at = NEVER,
-						.publish_at = NEVER };
+		w->actual[i] =
+		    (struct actual){ .used = true,
+				     .container = CONTAINER_NONE,
+				     .mind.container = w->hosts[host].listed ? CONTAINER_NONE : CONTAINER_UNKNOWN,
+				     .serves_since = NEVER,
+				     .look_at = NEVER,
+				     .say_at = NEVER,
+				     .tell_at = NEVER,
+				     .publish_at = NEVER };
 		return i;
 	}
 	fail(w, "more than %d instances", INSTANCES_MAX);
@@ -220,16 +221,13 @@ static void apply_spec(struct world *w, struct record *r, uint64_t revision)
 static void apply_assign(struct world *w, int service, const struct plan_action *a)
 {
 	int slot = find_slot(w, service, a);
-	bool is_new = slot < 0;
 	struct record *r;
 
-	if (is_new)
-		slot = new_slot(w);
+	if (slot < 0)
+		slot = new_slot(w, host_id(a->host));
 	if (slot < 0)
 		return;
 	r = &w->kv.records[slot];
-	if (is_new && !w->hosts[host_id(a->host)].listed)
-		w->actual[slot].mind.container = CONTAINER_UNKNOWN;
 	r->assigned = true;
 	r->service = (uint8_t)service;
 	r->component = (uint8_t)component_id(a->component);

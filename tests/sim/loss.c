@@ -112,15 +112,12 @@ static void forget_registrations(struct world *w, int host)
 static void restore_record(struct world *w, const struct record *from)
 {
 	int slot = slot_of(w, from);
-	bool is_new = slot < 0;
 	struct record *r;
 
-	if (is_new)
-		slot = new_slot(w);
+	if (slot < 0)
+		slot = new_slot(w, from->host);
 	if (slot < 0)
 		return;
-	if (is_new && !w->hosts[from->host].listed)
-		w->actual[slot].mind.container = CONTAINER_UNKNOWN;
 	r = &w->kv.records[slot];
 	*r = *from;
 	r->told_at = r->health_at = w->now;

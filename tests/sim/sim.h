@@ -297,7 +297,7 @@ void take_snapshot(struct world *w);
 /* A snapshot up to `most` changes older than number `than`, and no more than some seconds behind. */
 unsigned old_snapshot(struct world *w, unsigned than, unsigned most);
 int find_uid(const struct kv *kv, uint32_t uid, int slot); /* the slot, or -1; `slot` is where it should be */
-int new_slot(struct world *w);                             /* -1: too many */
+int new_slot(struct world *w, int host);                   /* of one there; -1: too many */
 void forget_slot(struct world *w, int slot);
 bool apply_txn(struct world *w, const struct plan_txn *txn, uint64_t session); /* false: refused */
 void drop_acks(struct world *w, uint32_t drained, int consumer_host);          /* -1: of all hosts */

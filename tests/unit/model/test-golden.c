@@ -85,41 +85,40 @@ static int constant_bundle(void *data, const char *recipe_dir, char **ret_sha256
 	return 0;
 }
 
-static void run_spec(const char *path, struct buf *out)
-{
-	_cleanup_(service_freep) struct service *service = NULL;
-	_cleanup_json_ json_t *spec = NULL;
-	_cleanup_strv_ struct strv search = { 0 };
-	_cleanup_diag_ struct diag diag = { 0 };
-
-	strv_add(&search, "recipes");
-	assert_int_equal(service_load(path, &diag, &service), 0);
-	service_resolve(service, &search, constant_bundle, NULL, &diag, &spec);
-	diag_format(&diag, false, out);
-	assert_non_null(spec);
-	json_object_del(spec, "document");
-	add_json(out, spec);
-}
-
 static int failing_bundle(void *data, const char *recipe_dir, char **ret_sha256, struct err *err)
 {
 	(void)data, (void)ret_sha256;
 	return err_set(err, EFBIG, "%s is too large", recipe_dir);
 }
 
-/* A service without errors whose recipes cannot be packed. */
-static void run_unpackable(const char *path, struct buf *out)
+/* The spec of a service without errors; what is said goes to `out`. */
+static json_t *spec_of(const char *path, service_bundle_fn bundle, struct buf *out)
 {
 	_cleanup_(service_freep) struct service *service = NULL;
-	_cleanup_json_ json_t *spec = NULL;
 	_cleanup_strv_ struct strv search = { 0 };
 	_cleanup_diag_ struct diag diag = { 0 };
+	json_t *spec = NULL;
 
 	strv_add(&search, "recipes");
 	assert_int_equal(service_load(path, &diag, &service), 0);
-	service_resolve(service, &search, failing_bundle, NULL, &diag, &spec);
+	service_resolve(service, &search, bundle, NULL, &diag, &spec);
 	diag_format(&diag, false, out);
-	assert_null(spec);
+	return spec;
+}
+
+static void run_spec(const char *path, struct buf *out)
+{
+	_cleanup_json_ json_t *spec = spec_of(path, constant_bundle, out);
+
+	assert_non_null(spec);
+	json_object_del(spec, "document");
+	add_json(out, spec);
+}
+
+/* A service whose recipes cannot be packed. */
+static void run_unpackable(const char *path, struct buf *out)
+{
+	assert_null(spec_of(path, failing_bundle, out));
 }
 
 static void run_hosts(const char *path, struct buf *out)
