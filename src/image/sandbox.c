@@ -191,7 +191,11 @@ int sandbox_furnish(const char *dir, struct err *err)
 		return r;
 	if (fd < 0)
 		return err_errno(err, errno, _("Cannot open %s"), root);
-	r = mount_in(fd, "dev", "tmpfs", "tmpfs", MS_NOSUID, "mode=755", err);
+	/*
+	 * Root of a build may make device files, as packages do; in no place where it can write can they be opened,
+	 * or they would be the host's disks. The devices that are bound into /dev are mounts of their own.
+	 */
+	r = mount_in(fd, "dev", "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755", err);
 	if (r == 0)
 		r = fill_dev(fd, err);
 	if (r == 0)
@@ -203,6 +207,9 @@ int sandbox_furnish(const char *dir, struct err *err)
 		r = mount_in(fd, "run", "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755", err);
 	if (r == 0)
 		r = mount_in(fd, &APT_INSIDE[1], apt, NULL, MS_BIND, NULL, err);
+	/* A bind mount takes over the flags of what it shows, whatever it is told. */
+	if (r == 0)
+		r = mount_in(fd, &APT_INSIDE[1], NULL, NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL, err);
 	return r;
 }
 

@@ -18,6 +18,7 @@
 struct trial {
 	const char *dir;
 	const char *script;
+	bool as_built; /* root, /dev and /run are those that a build gets */
 	struct buf output;
 	int status;
 };
@@ -45,6 +46,27 @@ static int put_together(const char *root)
 	return 0;
 }
 
+static int put_together_as_built(const char *dir, const char *root, struct err *err)
+{
+	static const char *const links[] = { "bin", "sbin", "lib", "lib64" };
+	_cleanup_(freep) char *lower = fs_join(dir, "lower"), *usr = fs_join(root, "usr"), *upper = NULL;
+	_cleanup_strv_ struct strv lowers = { 0 };
+	int r;
+
+	strv_add(&lowers, lower);
+	scratch_directory(dir, "lower/usr", 0755);
+	scratch_directory(dir, "lower/tmp", 01777);
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		_cleanup_(freep) char *from = xasprintf("usr/%s", links[i]), *at = fs_join("lower", links[i]);
+
+		scratch_link(dir, at, from);
+	}
+	r = sandbox_mount(dir, &lowers, &upper, err);
+	if (r == 0)
+		r = sandbox_furnish(dir, err);
+	return r == 0 && mount("/usr", usr, NULL, MS_BIND, NULL) < 0 ? -1 : r;
+}
+
 static int in_sandbox(void *data, struct err *err)
 {
 	struct trial *trial = data;
@@ -52,7 +74,8 @@ static int in_sandbox(void *data, struct err *err)
 	_cleanup_strv_ struct strv argv = { 0 };
 	struct sandbox sandbox = { .root = root, .log_fd = -1, .deadline = clock_monotonic_ms() + 60000 };
 
-	if (mkdir(root, 0755) < 0 || put_together(root) < 0)
+	if (trial->as_built ? put_together_as_built(trial->dir, root, err) < 0
+			    : mkdir(root, 0755) < 0 || put_together(root) < 0)
 		return -1;
 	sandbox_environment(&sandbox.env);
 	strv_add_all(&argv, "sh", "-c", trial->script, NULL);
@@ -61,14 +84,19 @@ static int in_sandbox(void *data, struct err *err)
 	return 0;
 }
 
-static void run(struct trial *trial, void **state, const char *script)
+static void run_trial(struct trial *trial)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 
-	*trial = (struct trial){ .dir = *state, .script = script, .status = -1 };
-	assert_int_equal(sandbox_call(in_sandbox, trial, &err), 0);
-	if (trial->status < 0)
+	trial->status = -1;
+	if (sandbox_call(in_sandbox, trial, &err) < 0 || trial->status < 0)
 		fail_msg("%s", err_text(&err));
+}
+
+static void run(struct trial *trial, void **state, const char *script)
+{
+	*trial = (struct trial){ .dir = *state, .script = script };
+	run_trial(trial);
 }
 
 static void a_program_runs(void **state)
@@ -107,6 +135,43 @@ static void nor_mounted_over_or_looked_into(void **state)
 	buf_release(&trial.output);
 }
 
+/*
+ * What /dev/null is, by its numbers: it stands for the host's disks. A package's script may make it, as dpkg expects,
+ * wherever it can write; what counts is that nobody can open it.
+ */
+static void no_device_that_was_made_can_be_opened(void **state)
+{
+	struct trial trial = {
+		.dir = *state,
+		.script = "made=0; for dir in / /tmp /dev /dev/shm /dev/pts /run /run/tepuy-apt /proc /sys; do "
+			  "if mknod $dir/made c 1 3 2>/dev/null; then made=$((made + 1)); "
+			  "if ( : <$dir/made ) 2>/dev/null || ( : >$dir/made ) 2>/dev/null; then echo $dir; fi; fi; "
+			  "done; [ $made -ge 6 ]",
+		.as_built = true,
+	};
+
+	run_trial(&trial);
+	assert_string_equal(buf_text(&trial.output), "");
+	assert_int_equal(trial.status, 0);
+	buf_release(&trial.output);
+}
+
+static void the_devices_that_programs_expect_work(void **state)
+{
+	struct trial trial = {
+		.dir = *state,
+		.script = "set -e; echo gone >/dev/null; head -c 1 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c; "
+			  "exec 3<>/dev/ptmx; echo x >/dev/full || echo full; echo last",
+		.as_built = true,
+	};
+
+	run_trial(&trial);
+	assert_non_null(strstr(buf_text(&trial.output), "1\n4\n"));
+	assert_non_null(strstr(buf_text(&trial.output), "full\nlast\n"));
+	assert_int_equal(trial.status, 0);
+	buf_release(&trial.output);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -115,6 +180,8 @@ int main(void)
 		test(a_program_runs),
 		test(the_kernel_cannot_be_changed),
 		test(nor_mounted_over_or_looked_into),
+		test(no_device_that_was_made_can_be_opened),
+		test(the_devices_that_programs_expect_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
