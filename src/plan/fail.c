@@ -26,10 +26,15 @@ static char *node_why(const struct unit *unit)
 	return unit->it->why && unit->it->why[0] ? xstrdup(unit->it->why) : NULL;
 }
 
-/* Was it made for what is going on now, or is it an older one that the revision keeps? */
+/*
+ * Was it made or changed for what is going on now, or is it an older one that the revision keeps? Its number does not
+ * tell: it runs ahead of the revisions. Going back is to an older revision, of which are also those that were never
+ * touched; what is made for that takes a number beyond the revision that failed.
+ */
 static bool is_new(const struct work *work, const struct unit *unit)
 {
-	return unit->it->gen >= work->status.revision;
+	return unit->it->revision >= work->spec->revision &&
+	       (work->status.phase != PLAN_ROLLING_BACK || unit->it->gen >= work->status.revision);
 }
 
 /* One that is healthy at its deadline becomes proven or ill soon: a leader that is new has not seen it for long yet. */
