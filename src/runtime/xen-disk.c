@@ -20,6 +20,9 @@
 #define TRIES 64
 #define FREE_MS 20000
 #define PIECE (1u << 20)
+/* Where what people put on disks begins or ends. */
+#define FRONT ((off_t)4 << 20)
+#define BACK ((off_t)1 << 20)
 
 /* A loop device of ours on the file; it is freed when the last who has it open closes it. */
 static int attach_loop(const char *file, bool read_only, int *ret_fd, char **ret_name, struct err *err)
@@ -255,6 +258,41 @@ static char *exported(const char *text, const char *key)
 	return NULL;
 }
 
+static int only_zeros(int fd, off_t at, off_t end, bool *ret)
+{
+	_cleanup_(freep) char *piece = xmalloc(PIECE);
+
+	*ret = true;
+	while (at < end && *ret) {
+		ssize_t n = pread(fd, piece, end - at < (off_t)PIECE ? (size_t)(end - at) : PIECE, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		*ret = !*piece && !memcmp(piece, piece + 1, (size_t)n - 1);
+		at += n;
+	}
+	return 0;
+}
+
+/* blkid finds nothing also on a disk that it cannot read, and on one whose content bears no mark, as an encrypted one
+ * or a database's. */
+static int look_for_content(const char *path, enum xen_content *ret, struct err *err)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	bool zeros = false;
+	int r = size < 0 ? -errno : size == 0 ? -ENOSPC : only_zeros(fd, 0, size < FRONT ? size : FRONT, &zeros);
+
+	if (r == 0 && zeros && size > FRONT)
+		r = only_zeros(fd, size - BACK > FRONT ? size - BACK : FRONT, size, &zeros);
+	if (r < 0)
+		return err_errno(err, -r, _("Cannot see what is on the disk %s; it is left as it is"), path);
+	*ret = zeros ? XEN_EMPTY : XEN_OTHER;
+	return 0;
+}
+
 int xen_look_at_disk(const char *path, enum xen_content *ret, char **ret_label, char **ret_uuid, struct err *err)
 {
 	_cleanup_run_ struct run run = { 0 };
@@ -270,7 +308,13 @@ int xen_look_at_disk(const char *path, enum xen_content *ret, char **ret_label, 
 		return err_set(err, EIO, _("blkid cannot tell what is on the disk %s; it is left as it is"), path);
 	type = exported(buf_text(&output), "TYPE");
 	table = exported(buf_text(&output), "PTTYPE");
-	*ret = type && !strcmp(type, "ext4") ? XEN_EXT4 : type || table ? XEN_OTHER : XEN_EMPTY;
+	if (!type && !table) {
+		r = look_for_content(path, ret, err);
+		if (r < 0)
+			return r;
+	} else {
+		*ret = type && !strcmp(type, "ext4") ? XEN_EXT4 : XEN_OTHER;
+	}
 	*ret_label = exported(buf_text(&output), "LABEL");
 	*ret_uuid = exported(buf_text(&output), "UUID");
 	return 0;

@@ -64,7 +64,8 @@ static int make_volume(const struct runtime_mount *mount, struct err *err)
 
 	if (r < 0 || !disk) /* never 0 without a disk: for the analyzer, which takes errno for 0 */
 		return r;
-	if (!device && access(disk, F_OK) < 0)
+	/* A link that leads nowhere now is somebody's disk, too. */
+	if (!device && faccessat(AT_FDCWD, disk, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		return make_disk(disk, mount->size, err);
 	r = xen_look_at_disk(disk, &content, &label, &uuid, err);
 	if (r < 0 || content == XEN_EXT4)
@@ -72,8 +73,9 @@ static int make_volume(const struct runtime_mount *mount, struct err *err)
 	if (content == XEN_OTHER || !device)
 		return err_set(err, EINVAL,
 			       _("The disk %s has something else on it than an ext4 file system; it is left as it is. "
-				 "Give another one, or empty it with 'wipefs -a' if nothing of it is needed"),
-			       disk);
+				 "Give another one, or make that file system yourself if nothing of it is needed: "
+				 "'wipefs -a %s', then 'mkfs.ext4 %s'"),
+			       disk, disk, disk);
 	ours = label_of(disk);
 	return xen_make_ext4(disk, ours, err);
 }

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the Xen driver makes of disks, on a host whose `blkid` is a script. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "runtime/xen.h"
+
+#define MIB ((off_t)1 << 20)
+
+/* Says of a disk what is in the file beside it; nothing and 2, as blkid does, when there is none. */
+static const char blkid[] = "#!/bin/sh\n"
+			    "for disk; do :; done\n"
+			    "[ -e \"$disk.said\" ] || exit 2\n"
+			    "cat \"$disk.said\"\n";
+
+static int dir_make(void **state)
+{
+	const char *tmp = getenv("TMPDIR"), *path = getenv("PATH");
+	char *dir = xasprintf("%s/tt-xen-disks.XXXXXX", tmp ? tmp : "/tmp");
+	_cleanup_(freep) char *program = NULL, *first = NULL;
+
+	assert_non_null(mkdtemp(dir));
+	first = xasprintf("%s:%s", dir, path);
+	setenv("PATH", first, 1);
+	program = fs_join(dir, "blkid");
+	assert_int_equal(fs_write(program, blkid, strlen(blkid), 0755, NULL), 0);
+	*state = dir;
+	return 0;
+}
+
+static int dir_free(void **state)
+{
+	_cleanup_(freep) char *dir = *state, *rest = xstrdup(strchr(getenv("PATH"), ':') + 1);
+
+	setenv("PATH", rest, 1);
+	fs_remove_tree(dir, NULL);
+	return 0;
+}
+
+/* A disk of that size with one byte at `at`; negative: nothing but zeros. */
+static char *disk_make(const char *dir, off_t size, off_t at)
+{
+	char *disk = fs_join(dir, "disk");
+
+	unlink(disk);
+	assert_int_equal(xen_make_sparse(disk, (uint64_t)size, NULL), 0);
+	if (at >= 0) {
+		FILE *file = fopen(disk, "r+");
+
+		assert_non_null(file);
+		assert_int_equal(fseeko(file, at, SEEK_SET), 0);
+		assert_int_equal(fputc('x', file), 'x');
+		assert_int_equal(fclose(file), 0);
+	}
+	return disk;
+}
+
+static int look(const char *disk, enum xen_content *ret)
+{
+	_cleanup_(freep) char *label = NULL, *uuid = NULL;
+
+	return xen_look_at_disk(disk, ret, &label, &uuid, NULL);
+}
+
+static void what_blkid_does_not_know_is_not_empty(void **state)
+{
+	static const struct {
+		off_t size, at;
+		enum xen_content content;
+	} disks[] = {
+		{ 64 * MIB, -1, XEN_EMPTY },
+		{ 64 * MIB, 0, XEN_OTHER },
+		{ 64 * MIB, 4 * MIB - 1, XEN_OTHER },
+		{ 64 * MIB, 63 * MIB, XEN_OTHER },
+		{ 64 * MIB, 64 * MIB - 1, XEN_OTHER },
+		{ 4 * MIB + 5, 4 * MIB + 4, XEN_OTHER },
+		{ 4 * MIB + 5, -1, XEN_EMPTY },
+		{ 1, 0, XEN_OTHER },
+		{ 1, -1, XEN_EMPTY },
+	};
+	const char *dir = *state;
+
+	for (size_t i = 0; i < sizeof(disks) / sizeof(disks[0]); i++) {
+		_cleanup_(freep) char *disk = disk_make(dir, disks[i].size, disks[i].at);
+		enum xen_content content;
+
+		assert_int_equal(look(disk, &content), 0);
+		assert_int_equal(content, disks[i].content);
+	}
+}
+
+static void what_cannot_be_read_is_not_empty(void **state)
+{
+	const char *dir = *state;
+	_cleanup_(freep) char *none = fs_join(dir, "none"), *empty = disk_make(dir, 0, -1);
+	enum xen_content content;
+
+	assert_int_equal(look(none, &content), -ENOENT);
+	assert_int_equal(look(empty, &content), -ENOSPC);
+	assert_true(look(dir, &content) < 0); /* opens, and cannot be read */
+}
+
+static void a_link_that_leads_nowhere_is_a_volume_already(void **state)
+{
+	const char *dir = *state;
+	_cleanup_(freep) char *disk = fs_join(dir, "disk.img");
+	struct runtime_mount mount = { .from = (char *)dir, .to = (char *)"/data", .size = (uint64_t)MIB };
+	struct xen_config config = { .directory = (char *)dir };
+	struct xen_node node = { .mounts = &mount, .n_mounts = 1 };
+	char to[64];
+
+	assert_int_equal(symlink("not-mounted/disk.img", disk), 0);
+	assert_int_equal(xen_make_volumes(&config, &node, NULL), -ENOENT);
+	assert_int_equal(readlink(disk, to, sizeof(to)), strlen("not-mounted/disk.img"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_blkid_does_not_know_is_not_empty, dir_make, dir_free),
+		cmocka_unit_test_setup_teardown(what_cannot_be_read_is_not_empty, dir_make, dir_free),
+		cmocka_unit_test_setup_teardown(a_link_that_leads_nowhere_is_a_volume_already, dir_make, dir_free),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
