@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,19 +109,41 @@ static void read_user(const char *path, struct buf *to)
 		to->data[strcspn(to->data, "\n")] = '\0';
 }
 
+/* Whether that is a volume of the node now. What cannot be told counts as one. */
+static bool has_volume(const struct xen_node *node, const char *real)
+{
+	for (size_t i = 0; i < node->n_mounts; i++) {
+		_cleanup_(freep) char *disk = NULL, *one = NULL;
+		bool device;
+
+		if (node->mounts[i].copied)
+			continue;
+		if (xen_volume_disk(&node->mounts[i], &disk, &device, NULL) == 0)
+			one = realpath(disk, NULL);
+		if (!one || !strcmp(one, real))
+			return true;
+	}
+	return false;
+}
+
 /* Its machine is there, or will be in a moment: who starts it has its lock, and noted that before it took the volume.
- * In this order, as one that is no more being started is there. */
-static int uses_disks(struct xen *xen, const struct xen_config *config, const char *user, bool *ret, struct err *err)
+ * In this order, as one that is no more being started is there. The note is of the disk's name, which may have been
+ * another's before the host was booted (/dev/dm-3): then it says nothing. */
+static int uses_disk(struct xen *xen, const struct xen_config *config, const char *user, const char *real, bool *ret,
+		     struct err *err)
 {
 	_cleanup_xen_node_ struct xen_node node = { 0 };
 	struct xen_record record = { 0 };
 	bool has_record = false;
-	int lock = xen_lock_node(config, user, 0, NULL);
+	int lock = xen_lock_node(config, user, 0, NULL), loaded;
 
 	if (lock >= 0)
 		close(lock);
-	*ret = lock == -EBUSY && xen_load_node(xen, user, &node, &record, &has_record, NULL) == 0 && has_record &&
-	       record.phase == XEN_STARTING;
+	loaded = xen_load_node(xen, user, &node, &record, &has_record, NULL);
+	*ret = false;
+	if (loaded == 0 && !has_volume(&node, real))
+		return 0;
+	*ret = lock == -EBUSY && loaded == 0 && has_record && record.phase == XEN_STARTING;
 	return *ret ? 0 : xen_domain_present(xen, user, ret, err);
 }
 
@@ -141,7 +164,7 @@ static int take_volume(struct xen *xen, const struct xen_config *config, const s
 	path = xasprintf("%s/volumes/%s.lock", config->directory, hash);
 	read_user(path, &user);
 	if (user.len && strcmp(user.data, node->name))
-		r = uses_disks(xen, config, user.data, &used, err);
+		r = uses_disk(xen, config, user.data, real, &used, err);
 	if (r < 0)
 		return r;
 	if (used)

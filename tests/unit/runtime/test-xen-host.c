@@ -287,6 +287,48 @@ static void a_disk_is_never_in_two_machines(void **state)
 	assert_true(was_called(host, "create"));
 }
 
+static void link_to(const struct host *host, const char *name, const char *to)
+{
+	_cleanup_(freep) char *path = fs_join(host->dir, name);
+
+	unlink(path);
+	assert_int_equal(symlink(to, path), 0);
+}
+
+/* As /dev/vg0/… leads to another /dev/dm-N after the host was booted. */
+static void a_disk_whose_name_was_anothers_is_free(void **state)
+{
+	const struct host *host = *state;
+	_cleanup_(freep) char *first = fs_join(host->dir, "first"), *second = fs_join(host->dir, "second");
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	make_directory(host, "dm-0");
+	make_directory(host, "dm-1");
+	write_file(host, "dm-0/disk.img", "", 0600);
+	write_file(host, "dm-1/disk.img", "", 0600);
+	link_to(host, "first", "dm-0");
+	link_to(host, "second", "dm-1");
+	node(host, OURS, first, &made);
+	node(host, OTHER, second, &made);
+	assert_int_equal(host->rt->ops->start(host->rt, OURS, NULL), -EIO); /* and dm-0 is noted as its */
+
+	link_to(host, "first", "dm-1");
+	link_to(host, "second", "dm-0");
+	domains(host, OURS, NULL);
+	assert_int_equal(host->rt->ops->start(host->rt, OTHER, &err), -EIO);
+	assert_non_null(strstr(err_text(&err), "this xl cannot create"));
+
+	/* Where the other's disk is cannot be told now, and its machine runs. */
+	link_to(host, "first", "dm-0");
+	link_to(host, "second", "dm-1");
+	domains(host, NULL);
+	assert_int_equal(host->rt->ops->start(host->rt, OURS, NULL), -EIO);
+	link_to(host, "first", "gone");
+	link_to(host, "second", "dm-0");
+	domains(host, OURS, NULL);
+	assert_int_equal(host->rt->ops->start(host->rt, OTHER, NULL), -EBUSY);
+}
+
 static void what_is_busy_is_not_waited_for_when_it_is_to_run_again(void **state)
 {
 	const struct host *host = *state;
@@ -324,6 +366,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_half_made_node_is_broken_until_it_is_removed, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_machine_that_went_without_a_word_was_killed, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_disk_is_never_in_two_machines, host_make, host_free),
+		cmocka_unit_test_setup_teardown(a_disk_whose_name_was_anothers_is_free, host_make, host_free),
 		cmocka_unit_test_setup_teardown(what_is_busy_is_not_waited_for_when_it_is_to_run_again, host_make,
 						host_free),
 		cmocka_unit_test_setup_teardown(memory_is_what_is_free_and_what_nodes_have, host_make, host_free),
