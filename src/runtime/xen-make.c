@@ -175,10 +175,13 @@ static int make_disk(const struct xen_config *config, const struct xen_node *nod
 {
 	_cleanup_(freep) char *golden = xen_golden(config, node->image), *disk = xen_node_disk(config, node->name);
 	_cleanup_(freep) char *origin = xasprintf("tepuy-golden-%s", node->image);
+	_cleanup_(freep) char *link = xen_node_path(config, node->name, XEN_DISK_LINK);
 	int r;
 
 	if (!config->volume_group)
 		return xen_copy_sparse(golden, disk, err);
+	if (symlink(disk, link) < 0)
+		return err_errno(err, errno, _("Cannot write %s"), link);
 	r = xen_volume_remove(config->volume_group, node->name, err);
 	return r < 0 ? r : xen_volume_snapshot(config->volume_group, origin, node->name, err);
 }
@@ -252,11 +255,12 @@ int xen_create(struct runtime *rt, const struct runtime_spec *spec, char **ret_i
 int xen_remove_node(struct xen *xen, const char *name, struct err *err)
 {
 	const struct xen_config *config;
-	_cleanup_(freep) char *path = NULL, *gone = NULL, *record = NULL;
+	_cleanup_(freep) char *path = NULL, *gone = NULL, *record = NULL, *group = NULL;
 	int r = xen_config_of(xen, &config, err);
 
 	if (r < 0)
 		return r;
+	group = xen_node_group(config, name);
 	path = xen_path(config, "nodes", name);
 	gone = xasprintf("%s/nodes/.gone-%s", config->directory, name);
 	record = xen_record_path(config, name);
@@ -266,8 +270,8 @@ int xen_remove_node(struct xen *xen, const char *name, struct err *err)
 	xen_forget_sessions(xen, name);
 	if (unlink(record) < 0 && errno != ENOENT)
 		return err_errno(err, errno, _("Cannot remove %s"), record);
-	if (config->volume_group)
-		r = xen_volume_remove(config->volume_group, name, err);
+	if (group)
+		r = xen_volume_remove(group, name, err);
 	if (r < 0)
 		return r;
 	fs_remove_tree(gone, NULL);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/file.h>
@@ -39,11 +40,27 @@ char *xen_record_path(const struct xen_config *config, const char *name)
 	return xasprintf("%s/state/%s.json", config->directory, name);
 }
 
+char *xen_node_group(const struct xen_config *config, const char *name)
+{
+	_cleanup_(freep) char *link = xen_node_path(config, name, XEN_DISK_LINK), *file = NULL;
+	char to[PATH_MAX], *end;
+	ssize_t n = readlink(link, to, sizeof(to) - 1);
+
+	if (n > 0) {
+		to[n] = '\0';
+		end = strrchr(to, '/');
+		if (text_starts(to, "/dev/") && end > to + strlen("/dev/"))
+			return xstrndup(to + strlen("/dev/"), (size_t)(end - to) - strlen("/dev/"));
+	}
+	file = xen_node_path(config, name, "disk.img");
+	return config->volume_group && access(file, F_OK) < 0 ? xstrdup(config->volume_group) : NULL;
+}
+
 char *xen_node_disk(const struct xen_config *config, const char *name)
 {
-	if (config->volume_group)
-		return xasprintf("/dev/%s/%s", config->volume_group, name);
-	return xen_node_path(config, name, "disk.img");
+	_cleanup_(freep) char *group = xen_node_group(config, name);
+
+	return group ? xasprintf("/dev/%s/%s", group, name) : xen_node_path(config, name, "disk.img");
 }
 
 char *xen_golden(const struct xen_config *config, const char *image)

@@ -3,7 +3,8 @@
  * Shared by the files of the Xen driver only. In `directory` of xen.json:
  *   key, key.pub         the driver's own SSH key, which every machine lets in
  *   golden/<image>.img   an image as a disk, copied (or shared, or a logical volume with snapshots) for each node
- *   nodes/<name>/        node.json, disk.img, xl.cfg; locked (flock) by whoever changes something of the node
+ *   nodes/<name>/        node.json, disk.img or disk (a link to the logical volume), xl.cfg; locked (flock) by whoever
+ *                        changes something of the node
  *   nodes/.new-XXXXXX    a node that is not there yet; anybody's to remove when nobody holds its lock
  *   state/<name>.json    struct xen_record; a node without one is half made
  *   volumes/<hash>.lock  which node uses a volume
@@ -21,6 +22,8 @@
 
 #define XEN_GUESTS 64 /* machines whose sessions are kept */
 #define XEN_IDLE 3    /* sessions kept of one */
+
+#define XEN_DISK_LINK "disk" /* in a node's directory; before the volume is made */
 
 struct mux;
 
@@ -54,8 +57,10 @@ int xen_config_of(struct xen *xen, const struct xen_config **ret, struct err *er
 char *xen_path(const struct xen_config *config, const char *kind, const char *name);
 char *xen_node_path(const struct xen_config *config, const char *name, const char *file);
 char *xen_record_path(const struct xen_config *config, const char *name);
-/* The node's disk: a file or a logical volume. */
+/* The node's disk: a file or a logical volume. Where it was made, whatever the configuration says by now. */
 char *xen_node_disk(const struct xen_config *config, const char *name);
+/* The volume group of a node's disk; NULL: it is a file. */
+char *xen_node_group(const struct xen_config *config, const char *name);
 char *xen_golden(const struct xen_config *config, const char *image);
 /* The volume's disk: the block device, or disk.img in the directory. */
 int xen_volume_disk(const struct runtime_mount *mount, char **ret, bool *ret_is_device, struct err *err);

@@ -123,12 +123,39 @@ static void a_link_that_leads_nowhere_is_a_volume_already(void **state)
 	assert_int_equal(readlink(disk, to, sizeof(to)), strlen("not-mounted/disk.img"));
 }
 
+static void a_node_keeps_the_disk_that_it_was_made_with(void **state)
+{
+	const char *dir = *state;
+	struct xen_config files = { .directory = (char *)dir },
+			  volumes = { .directory = (char *)dir, .volume_group = (char *)"vg1" };
+	_cleanup_(freep) char *node = fs_join(dir, "nodes/a"), *file = fs_join(node, "disk.img"),
+			      *link = fs_join(node, "disk");
+	_cleanup_(freep) char *in_files = NULL, *in_volumes = NULL, *was_volume = NULL, *group = NULL, *none = NULL;
+
+	assert_int_equal(fs_mkdirs(node, 0700, NULL), 0);
+	none = xen_node_disk(&volumes, "a"); /* about to be made */
+	assert_string_equal(none, "/dev/vg1/a");
+	assert_int_equal(fs_write(file, "", 0, 0600, NULL), 0);
+	in_files = xen_node_disk(&files, "a");
+	in_volumes = xen_node_disk(&volumes, "a");
+	assert_string_equal(in_files, file);
+	assert_string_equal(in_volumes, file);
+	assert_null(xen_node_group(&volumes, "a"));
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(symlink("/dev/vg0/a", link), 0);
+	was_volume = xen_node_disk(&files, "a");
+	group = xen_node_group(&volumes, "a");
+	assert_string_equal(was_volume, "/dev/vg0/a");
+	assert_string_equal(group, "vg0");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_blkid_does_not_know_is_not_empty, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_is_not_empty, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(a_link_that_leads_nowhere_is_a_volume_already, dir_make, dir_free),
+		cmocka_unit_test_setup_teardown(a_node_keeps_the_disk_that_it_was_made_with, dir_make, dir_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -287,6 +287,21 @@ static void a_disk_is_never_in_two_machines(void **state)
 	assert_true(was_called(host, "create"));
 }
 
+/* There was a volume group when it was made. */
+static void a_disk_goes_with_its_node(void **state)
+{
+	static const char lvm[] = "#!/bin/sh\necho \"${0##*/} $*\" >>\"$(dirname \"$0\")/calls\"\n";
+	const struct host *host = *state;
+	_cleanup_(freep) char *disk = fs_join(host->dir, "nodes/" OURS "/disk");
+
+	write_file(host, "lvs", lvm, 0755);
+	write_file(host, "lvremove", lvm, 0755);
+	node(host, OURS, NULL, &made);
+	assert_int_equal(symlink("/dev/vg0/" OURS, disk), 0);
+	assert_int_equal(host->rt->ops->remove(host->rt, OURS, NULL), 0);
+	assert_true(was_called(host, "lvremove -q -f vg0/" OURS));
+}
+
 static void link_to(const struct host *host, const char *name, const char *to)
 {
 	_cleanup_(freep) char *path = fs_join(host->dir, name);
@@ -366,6 +381,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_half_made_node_is_broken_until_it_is_removed, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_machine_that_went_without_a_word_was_killed, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_disk_is_never_in_two_machines, host_make, host_free),
+		cmocka_unit_test_setup_teardown(a_disk_goes_with_its_node, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_disk_whose_name_was_anothers_is_free, host_make, host_free),
 		cmocka_unit_test_setup_teardown(what_is_busy_is_not_waited_for_when_it_is_to_run_again, host_make,
 						host_free),
