@@ -247,7 +247,7 @@ int xen_make_ext4(const char *path, const char *label, struct err *err)
 	return r < 0 && err ? err_wrap(err, _("Cannot make a file system on %s"), path) : r;
 }
 
-/* One value of blkid's "export" format. */
+/* One value of blkid's "export" format, in which blanks and the like of a label are escaped: not for those. */
 static char *exported(const char *text, const char *key)
 {
 	size_t len = strlen(key);
@@ -293,7 +293,7 @@ static int look_for_content(const char *path, enum xen_content *ret, struct err 
 	return 0;
 }
 
-int xen_look_at_disk(const char *path, enum xen_content *ret, char **ret_label, char **ret_uuid, struct err *err)
+int xen_look_at_disk(const char *path, enum xen_content *ret, char **ret_uuid, struct err *err)
 {
 	_cleanup_run_ struct run run = { 0 };
 	_cleanup_buf_ struct buf output = { 0 };
@@ -315,7 +315,6 @@ int xen_look_at_disk(const char *path, enum xen_content *ret, char **ret_label, 
 	} else {
 		*ret = type && !strcmp(type, "ext4") ? XEN_EXT4 : XEN_OTHER;
 	}
-	*ret_label = exported(buf_text(&output), "LABEL");
 	*ret_uuid = exported(buf_text(&output), "UUID");
 	return 0;
 }

@@ -38,9 +38,8 @@ int xen_make_ext4(const char *path, const char *label, struct err *err);
 
 enum xen_content { XEN_EMPTY, XEN_EXT4, XEN_OTHER };
 /* What is on it: empty is what can be read and has nothing but zeros in its first 4 MiB and its last one; -errno when
- * it cannot be read, -ENOSPC when it has no bytes at all. `ret_label` (owned, NULL: none) and `ret_uuid` of a file
- * system. */
-int xen_look_at_disk(const char *path, enum xen_content *ret, char **ret_label, char **ret_uuid, struct err *err);
+ * it cannot be read, -ENOSPC when it has no bytes at all. `ret_uuid` (owned, NULL: none) of a file system. */
+int xen_look_at_disk(const char *path, enum xen_content *ret, char **ret_uuid, struct err *err);
 
 /* Logical volumes. */
 int xen_volume_make(const char *group, const char *name, uint64_t size, struct err *err);

@@ -66,40 +66,6 @@ static int random_hex(size_t n, char **ret, struct err *err)
 	return 0;
 }
 
-/* The volumes' lines: by label, or by UUID where the file system was there before and has none. */
-static int add_fstab(struct files *files, const struct xen_node *node, struct err *err)
-{
-	struct xen_fstab_line *lines = xcalloc(node->n_mounts, sizeof(*lines));
-	size_t n = 0;
-	char *text = NULL;
-	int r = 0;
-
-	for (size_t i = 0; i < node->n_mounts && r == 0; i++) {
-		const struct runtime_mount *mount = &node->mounts[i];
-		_cleanup_(freep) char *disk = NULL, *label = NULL, *uuid = NULL;
-		enum xen_content content;
-		bool device;
-
-		if (mount->copied)
-			continue;
-		r = xen_volume_disk(mount, &disk, &device, err);
-		r = r < 0 ? r : xen_look_at_disk(disk, &content, &label, &uuid, err);
-		if (r == 0 && !label && !uuid)
-			r = err_set(err, EINVAL, _("The file system on the disk %s has neither label nor UUID"), disk);
-		if (r == 0)
-			lines[n++] =
-			    (struct xen_fstab_line){ label ? xasprintf("LABEL=%s", label) : xasprintf("UUID=%s", uuid),
-						     mount->to, mount->read_only };
-	}
-	r = r < 0 ? r : xen_fstab(lines, n, &text, err);
-	if (r == 0)
-		add_own(files, "/etc/fstab", 0644, text);
-	while (n)
-		free(lines[--n].device);
-	free(lines);
-	return r;
-}
-
 static int collect(const struct xen_config *config, const struct xen_node *node, const char *key_file,
 		   struct files *files, struct err *err)
 {
@@ -122,9 +88,13 @@ static int collect(const struct xen_config *config, const struct xen_node *node,
 	r = add_file(files, "/etc/ssh/ssh_host_ed25519_key", 0600, key_file, err);
 	r = r < 0 ? r : add_file(files, "/etc/ssh/ssh_host_ed25519_key.pub", 0644, public, err);
 	r = r < 0 ? r : add_file(files, "/root/.ssh/authorized_keys", 0600, ours, err);
-	r = r < 0 ? r : add_fstab(files, node, err);
 	text = NULL;
-	r = r < 0 ? r : xen_unit_text(node, &text, err);
+	r = r < 0 ? r : xen_volumes_fstab(node, &text, err);
+	if (r < 0)
+		return r;
+	add_own(files, "/etc/fstab", 0644, text);
+	text = NULL;
+	r = xen_unit_text(node, &text, err);
 	if (r == 0)
 		add_own(files, "/etc/systemd/system/" XEN_UNIT, 0644, text);
 	return r;

@@ -18,7 +18,7 @@
 
 /* Where a volume is in the machine. */
 struct xen_fstab_line {
-	char *device; /* "LABEL=…" or "UUID=…" */
+	char *device; /* "UUID=…" */
 	const char *to;
 	bool read_only;
 };

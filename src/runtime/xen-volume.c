@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/i18n.h"
 #include "image/digest.h"
+#include "runtime/xen-unit.h"
 #include "runtime/xen.h"
 
 #define DEFAULT_SIZE ((uint64_t)10 << 30)
@@ -58,7 +59,7 @@ static int make_disk(const char *disk, uint64_t size, struct err *err)
 
 static int make_volume(const struct runtime_mount *mount, struct err *err)
 {
-	_cleanup_(freep) char *disk = NULL, *label = NULL, *uuid = NULL, *ours = NULL;
+	_cleanup_(freep) char *disk = NULL, *uuid = NULL, *ours = NULL;
 	enum xen_content content;
 	bool device;
 	int r = xen_volume_disk(mount, &disk, &device, err);
@@ -68,7 +69,7 @@ static int make_volume(const struct runtime_mount *mount, struct err *err)
 	/* A link that leads nowhere now is somebody's disk, too. */
 	if (!device && faccessat(AT_FDCWD, disk, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		return make_disk(disk, mount->size, err);
-	r = xen_look_at_disk(disk, &content, &label, &uuid, err);
+	r = xen_look_at_disk(disk, &content, &uuid, err);
 	if (r < 0 || content == XEN_EXT4)
 		return r;
 	if (content == XEN_OTHER || !device)
@@ -79,6 +80,62 @@ static int make_volume(const struct runtime_mount *mount, struct err *err)
 			       disk, disk, disk);
 	ours = label_of(disk);
 	return xen_make_ext4(disk, ours, err);
+}
+
+static int find_uuid(const char *disk, char **ret, struct err *err)
+{
+	enum xen_content content;
+	int r = xen_look_at_disk(disk, &content, ret, err);
+
+	if (r == 0 && !*ret)
+		return err_set(err, EINVAL,
+			       _("The file system on the disk %s has no UUID; give it one with 'tune2fs -U random %s'"),
+			       disk, disk);
+	return r;
+}
+
+/* A copy of a disk has the UUID of what it was copied from: which of both is mounted would be left to chance. */
+static int refuse_same(const struct xen_fstab_line *lines, size_t n, const struct strv *disks, struct err *err)
+{
+	for (size_t i = 0; i + 1 < n; i++)
+		if (!strcmp(lines[i].device, lines[n - 1].device))
+			return err_set(err, EINVAL,
+				       _("The file systems on the disks %s and %s have the same UUID; give one of them "
+					 "another with 'tune2fs -U random'"),
+				       disks->v[i], disks->v[n - 1]);
+	return 0;
+}
+
+int xen_volumes_fstab(const struct xen_node *node, char **ret, struct err *err)
+{
+	struct xen_fstab_line *lines = xcalloc(node->n_mounts, sizeof(*lines));
+	_cleanup_strv_ struct strv disks = { 0 };
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < node->n_mounts && r == 0; i++) {
+		const struct runtime_mount *mount = &node->mounts[i];
+		_cleanup_(freep) char *uuid = NULL;
+		char *disk = NULL;
+		bool device;
+
+		if (mount->copied)
+			continue;
+		r = xen_volume_disk(mount, &disk, &device, err);
+		if (r < 0)
+			break;
+		strv_take(&disks, disk);
+		r = find_uuid(disk, &uuid, err);
+		if (r < 0)
+			break;
+		lines[n++] = (struct xen_fstab_line){ xasprintf("UUID=%s", uuid), mount->to, mount->read_only };
+		r = refuse_same(lines, n, &disks, err);
+	}
+	r = r < 0 ? r : xen_fstab(lines, n, ret, err);
+	while (n)
+		free(lines[--n].device);
+	free(lines);
+	return r;
 }
 
 static int lock_volumes(const struct xen_config *config, struct err *err)

@@ -107,6 +107,8 @@ int xen_provision(const struct xen_config *config, const struct xen_node *node, 
 		  struct err *err);
 int xen_make_key(const struct xen_config *config, struct err *err);
 int xen_make_volumes(const struct xen_config *config, const struct xen_node *node, struct err *err);
+/* /etc/fstab: by UUID, as labels are whatever somebody wrote. -EINVAL when two disks have the same. */
+int xen_volumes_fstab(const struct xen_node *node, char **ret, struct err *err);
 /* Takes the volumes for the node, which has been noted as being started: -EBUSY when another machine uses one, or is
  * being started with it. */
 int xen_take_volumes(struct xen *xen, const struct xen_node *node, struct err *err);

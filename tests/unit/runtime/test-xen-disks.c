@@ -66,9 +66,9 @@ static char *disk_make(const char *dir, off_t size, off_t at)
 
 static int look(const char *disk, enum xen_content *ret)
 {
-	_cleanup_(freep) char *label = NULL, *uuid = NULL;
+	_cleanup_(freep) char *uuid = NULL;
 
-	return xen_look_at_disk(disk, ret, &label, &uuid, NULL);
+	return xen_look_at_disk(disk, ret, &uuid, NULL);
 }
 
 static void what_blkid_does_not_know_is_not_empty(void **state)
@@ -123,6 +123,42 @@ static void a_link_that_leads_nowhere_is_a_volume_already(void **state)
 	assert_int_equal(readlink(disk, to, sizeof(to)), strlen("not-mounted/disk.img"));
 }
 
+static void volume_make(const char *dir, const char *name, const char *said)
+{
+	_cleanup_(freep) char *volume = fs_join(dir, name), *disk = fs_join(volume, "disk.img"),
+			      *file = fs_join(volume, "disk.img.said");
+
+	assert_int_equal(fs_mkdirs(volume, 0700, NULL), 0);
+	assert_int_equal(fs_write(disk, "", 0, 0600, NULL), 0);
+	assert_int_equal(fs_write(file, said, strlen(said), 0600, NULL), 0);
+}
+
+static void volumes_are_mounted_by_what_only_they_have(void **state)
+{
+	const char *dir = *state;
+	_cleanup_(freep) char *a = fs_join(dir, "a"), *b = fs_join(dir, "b"), *fstab = NULL;
+	struct runtime_mount mounts[] = { { .from = a, .to = (char *)"/a" },
+					  { .from = (char *)"/run/s", .to = (char *)"/s", .copied = true },
+					  { .from = b, .to = (char *)"/b", .read_only = true } };
+	struct xen_node node = { .mounts = mounts, .n_mounts = 3 };
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	/* An operator's own labels: the same twice, and with a blank. */
+	volume_make(dir, "a", "LABEL=my\\ data\nUUID=0a-1\nTYPE=ext4\n");
+	volume_make(dir, "b", "LABEL=my\\ data\nUUID=0b-2\nTYPE=ext4\n");
+	assert_int_equal(xen_volumes_fstab(&node, &fstab, NULL), 0);
+	assert_non_null(strstr(fstab, "\nUUID=0a-1 /a ext4 noatime"));
+	assert_non_null(strstr(fstab, "\nUUID=0b-2 /b ext4 ro,noload,"));
+	assert_null(strstr(fstab, "LABEL"));
+
+	volume_make(dir, "b", "UUID=0a-1\nTYPE=ext4\n");
+	assert_int_equal(xen_volumes_fstab(&node, &(char *){ NULL }, &err), -EINVAL);
+	assert_non_null(strstr(err_text(&err), "/a/disk.img and "));
+	assert_non_null(strstr(err_text(&err), "/b/disk.img have the same UUID"));
+	volume_make(dir, "b", "LABEL=b\nTYPE=ext4\n");
+	assert_int_equal(xen_volumes_fstab(&node, &(char *){ NULL }, NULL), -EINVAL);
+}
+
 static void a_node_keeps_the_disk_that_it_was_made_with(void **state)
 {
 	const char *dir = *state;
@@ -155,6 +191,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_blkid_does_not_know_is_not_empty, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_is_not_empty, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(a_link_that_leads_nowhere_is_a_volume_already, dir_make, dir_free),
+		cmocka_unit_test_setup_teardown(volumes_are_mounted_by_what_only_they_have, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(a_node_keeps_the_disk_that_it_was_made_with, dir_make, dir_free),
 	};
 

@@ -272,7 +272,7 @@ static void what_is_written_into_a_machine(void **state)
 	_cleanup_xen_node_ struct xen_node node = { 0 };
 	_cleanup_(freep) char *unit = NULL, *network = NULL, *hosts = NULL, *resolv = NULL, *journal = NULL,
 			      *fstab = NULL;
-	struct xen_fstab_line lines[] = { { (char *)"LABEL=tepuy-0123456789", "/data", false },
+	struct xen_fstab_line lines[] = { { (char *)"UUID=0123456789", "/data", false },
 					  { (char *)"UUID=1-2", "/fixed", true } };
 
 	(void)state;
@@ -291,7 +291,7 @@ static void what_is_written_into_a_machine(void **state)
 	assert_int_equal(xen_fstab(lines, 2, &fstab, NULL), 0);
 	assert_string_equal(fstab,
 			    "# Written by tepuy.\n/dev/xvda / ext4 noatime 0 0\n"
-			    "LABEL=tepuy-0123456789 /data ext4 noatime,nodev,nosuid,x-systemd.device-timeout=60s 0 0\n"
+			    "UUID=0123456789 /data ext4 noatime,nodev,nosuid,x-systemd.device-timeout=60s 0 0\n"
 			    "UUID=1-2 /fixed ext4 ro,noload,noatime,nodev,nosuid,x-systemd.device-timeout=60s 0 0\n");
 	lines[0].to = "/with space";
 	assert_int_equal(xen_fstab(lines, 2, &(char *){ NULL }, NULL), -EINVAL);
