@@ -115,7 +115,7 @@ bool act_assign(struct work *work, const struct group *group, struct node *node,
 	action->fingerprint = xstrdup(group->want->fingerprint);
 	action->desired = desired;
 	action->since_ms = work->now_ms;
-	lookup_add_load(work->lookup, host, memory_on(host->host, group->want->memory));
+	lookup_add_load(work->lookup, host, memory_added(host, group->want, node));
 	if (work->lookup->counted == group)
 		++*place_same(work->lookup, host);
 	if (group->want->exclusive)

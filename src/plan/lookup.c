@@ -103,6 +103,59 @@ void lookup_add_load(struct lookup *lookup, struct place_host *host, uint64_t me
 	host->memory += memory;
 }
 
+static const struct plan_service *find_service(const struct lookup *lookup, const char *name)
+{
+	size_t low = 0, high = lookup->view->n_services;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int d = strcmp(lookup->services[middle]->name, name);
+
+		if (!d)
+			return lookup->services[middle];
+		if (d < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* Instances of one node of a component of which never two run at once. */
+static bool take_turns(const struct lookup *lookup, const struct plan_instance *it)
+{
+	const struct plan_service *service = find_service(lookup, it->service);
+	const struct plan_component *want =
+	    service ? spec_component(service_aim(service, service->status.phase), it->component) : NULL;
+
+	return want && component_stop_first(want);
+}
+
+static bool same_node(const struct plan_instance *a, const struct plan_instance *b)
+{
+	return a->n == b->n && !strcmp(a->component, b->component) && !strcmp(a->service, b->service);
+}
+
+/* What the instance asks for beside all before it: those that take turns share the most that one of them does. */
+static uint64_t memory_beside(const struct lookup *lookup, const struct plan_host *host, size_t at)
+{
+	const struct plan_instance *it = lookup->instances[at];
+	uint64_t memory = memory_on(host, it->memory), shared = 0;
+
+	if (it->desired == PLAN_STOP)
+		return 0;
+	if (!take_turns(lookup, it))
+		return memory;
+	while (at-- > 0 && same_node(lookup->instances[at], it)) {
+		const struct plan_instance *other = lookup->instances[at];
+
+		if (other->desired != PLAN_STOP && !strcmp(other->host, it->host) &&
+		    memory_on(host, other->memory) > shared)
+			shared = memory_on(host, other->memory);
+	}
+	return memory > shared ? memory - shared : 0;
+}
+
 static void sort_hosts(struct lookup *lookup, const struct plan_view *view)
 {
 	lookup->n_hosts = view->n_hosts;
@@ -114,13 +167,12 @@ static void sort_hosts(struct lookup *lookup, const struct plan_view *view)
 	if (view->n_hosts)
 		qsort(lookup->hosts, view->n_hosts, sizeof(*lookup->hosts), compare_hosts);
 	for (size_t i = 0; i < view->n_instances; i++) {
-		struct place_host *host = lookup_host(lookup, view->instances[i].host);
+		struct place_host *host = lookup_host(lookup, lookup->instances[i]->host);
 
 		if (!host)
 			continue;
 		host->load++;
-		if (view->instances[i].desired != PLAN_STOP)
-			host->memory += memory_on(host->host, view->instances[i].memory);
+		host->memory += memory_beside(lookup, host->host, i);
 	}
 }
 

@@ -182,23 +182,23 @@ static void removing(struct work *work)
 	act_phase(work, PLAN_REMOVED, NULL, NULL);
 }
 
-static const struct plan_spec *aim(const struct work *work)
+const struct plan_spec *service_aim(const struct plan_service *service, enum plan_phase phase)
 {
-	switch (work->status.phase) {
+	switch (phase) {
 	case PLAN_ROLLING_BACK:
 	case PLAN_ROLLED_BACK:
-		return work->service->good;
+		return service->good;
 	case PLAN_REMOVING:
 	case PLAN_REMOVED:
 		return NULL;
 	default:
-		return work->service->spec;
+		return service->spec;
 	}
 }
 
 void plan_phase_step(struct work *work)
 {
-	groups_build(work, aim(work));
+	groups_build(work, service_aim(work->service, work->status.phase));
 	switch (work->status.phase) {
 	case PLAN_NEW:
 		break;

@@ -66,9 +66,25 @@ unsigned *place_same(const struct lookup *lookup, struct place_host *host)
 	return &host->same;
 }
 
-static bool usable(const struct lookup *lookup, struct place_host *host, const struct plan_component *want)
+/* An instance that starts when that which it replaces has stopped has the memory of that one. As lookup.c counts. */
+uint64_t memory_added(const struct place_host *host, const struct plan_component *want, const struct node *node)
 {
-	uint64_t memory = memory_on(host->host, want->memory);
+	uint64_t memory = memory_on(host->host, want->memory), freed = 0;
+
+	for (size_t i = 0; component_stop_first(want) && i < node->n_units; i++) {
+		const struct plan_instance *it = node->units[i].it;
+
+		if (it->desired != PLAN_STOP && !strcmp(it->host, host->host->name) &&
+		    memory_on(host->host, it->memory) > freed)
+			freed = memory_on(host->host, it->memory);
+	}
+	return memory > freed ? memory - freed : 0;
+}
+
+static bool usable(const struct lookup *lookup, struct place_host *host, const struct plan_component *want,
+		   const struct node *node)
+{
+	uint64_t memory = memory_added(host, want, node);
 
 	if (!host->host->alive || host->host->cordoned || host->host->drained)
 		return false;
@@ -157,7 +173,7 @@ static struct place_host *present_host(struct work *work, const struct group *gr
 		struct place_host *host =
 		    node->units[i].gone ? NULL : lookup_host(work->lookup, node->units[i].it->host);
 
-		if (host && host_fits(host->host, group->want) && usable(work->lookup, host, group->want))
+		if (host && host_fits(host->host, group->want) && usable(work->lookup, host, group->want, node))
 			return host;
 	}
 	return NULL;
@@ -167,7 +183,8 @@ static struct place_host *present_host(struct work *work, const struct group *gr
  * Goes through the hosts from the least loaded on, and ends at the first that has as few of the component as any can
  * have: while nodes are placed that number only grows, so that a search of all hosts is rare.
  */
-static struct place_host *emptiest(struct work *work, const struct group *group, bool *ret_some_match)
+static struct place_host *emptiest(struct work *work, const struct group *group, const struct node *node,
+				   bool *ret_some_match)
 {
 	struct lookup *lookup = work->lookup;
 	struct place_host *best = NULL;
@@ -179,7 +196,7 @@ static struct place_host *emptiest(struct work *work, const struct group *group,
 		if (!host_fits(host->host, group->want))
 			continue;
 		*ret_some_match = true;
-		if (!usable(lookup, host, group->want))
+		if (!usable(lookup, host, group->want, node))
 			continue;
 		if (!best || *place_same(lookup, host) < best->same)
 			best = host;
@@ -214,7 +231,7 @@ struct place_host *place_node(struct work *work, const struct group *group, cons
 	add_node(work, node, -1u); /* its own instances do not stand in its way */
 	host = present_host(work, group, node);
 	if (!host)
-		host = emptiest(work, group, &some_match);
+		host = emptiest(work, group, node, &some_match);
 	add_node(work, node, 1);
 	if (host)
 		return host;

@@ -12,7 +12,7 @@
 struct place_host {
 	const struct plan_host *host;
 	unsigned load;   /* instances on it, stopped ones too */
-	uint64_t memory; /* that they ask for */
+	uint64_t memory; /* that they ask for at most at once */
 	size_t at;       /* in lookup.by_load */
 	unsigned same;   /* instances of the group in lookup.counted; 0 while `epoch` is another one's */
 	unsigned epoch;
@@ -161,6 +161,8 @@ struct place_host *place_node(struct work *work, const struct group *group, cons
 bool host_fits(const struct plan_host *host, const struct plan_component *want);
 /* Bytes that a node asks for on that host: a machine has some also when its service does not say how much. */
 uint64_t memory_on(const struct plan_host *host, uint64_t asked);
+/* Bytes that a new instance of the node asks for there beside what is on the host. */
+uint64_t memory_added(const struct place_host *host, const struct plan_component *want, const struct node *node);
 unsigned *place_same(const struct lookup *lookup, struct place_host *host);
 /* Why the place of an exclusive node cannot be what the spec says, as its data is elsewhere; NULL: it can. Owned by the
  * caller. */
@@ -196,7 +198,9 @@ void hold_node(struct work *work, struct group *group,
 bool node_failed(struct work *work, struct group *group, struct node *node); /* and the phase was changed for it */
 void deployment_failed(struct work *work, const struct plan_component *want, char *reason, char *detail);
 
-/* phases.c: one step of the present phase; may enter another one */
+/* phases.c: what the service aims at in that phase, NULL: nothing is wanted */
+const struct plan_spec *service_aim(const struct plan_service *service, enum plan_phase phase);
+/* One step of the present phase; may enter another one */
 void plan_phase_step(struct work *work);
 
 #endif

@@ -56,6 +56,8 @@ src/plan/drain.c|!let_go(work, unit, group->consumers\[i\])|false
 src/plan/facts.c|> ILL_MS ? for_ms : ILL_MS|> 0 ? 0 : 0
 src/plan/facts.c|return unit->desired == PLAN_DRAIN .. unit->desired == PLAN_STOP ..|return
 src/plan/fail.c|work->status.phase != PLAN_ROLLING_BACK && |
+src/plan/place.c|component_stop_first(want) \&\& i < node->n_units|false
+src/plan/lookup.c|if (!take_turns(lookup, it))|if (true)
 src/plan/fail.c|return unit->it->revision >= work->spec->revision|return unit->it->gen >= work->status.revision
 src/plan/fail.c|unit_answers(unit, PLAN_FAILED) && unit->desired == PLAN_PREPARE|false
 src/plan/fail.c|reached(work, told_ms < phase_ms ? told_ms : phase_ms, group->want->update.deadline_ms)|false

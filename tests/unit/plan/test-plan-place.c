@@ -104,6 +104,77 @@ static void machines_of_one_host_have_no_ports_in_common(void **state)
 	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.1 srv1 prepare\nassign web/2.1 srv1 prepare\n");
 }
 
+#define GIB(n) (UINT64_C(n) << 30)
+
+/* Revision 2 is prepared where revision 1 runs, on a machines' host of 8 GiB. */
+static struct plan_component *update_in_8_gib(struct plan_view *view, unsigned nodes, uint64_t memory)
+{
+	struct plan_service *service = start_view(view, PLAN_PREPARING, 2, 1);
+	struct plan_component *web = add_component(service->spec, "web", "w2", nodes);
+
+	view->hosts[0].machines = true;
+	view->hosts[0].memory = GIB(8);
+	web->memory = memory;
+	web->update.stop_first = true;
+	for (unsigned n = 1; n <= nodes; n++)
+		add_instance(view, "web", n, 1, "w1", PLAN_RUN, PLAN_RUNNING)->memory = memory;
+	return web;
+}
+
+static void what_starts_after_another_stopped_has_its_memory(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	update_in_8_gib(&view, 1, GIB(5));
+	plans(&view, "status preparing 2 good 1 step 8\nassign web/1.2 srv1 prepare\n");
+	update_in_8_gib(&view, 1, GIB(5))->update.stop_first = false;
+	plans(&view, "status preparing 2 good 1 step 8\n");
+}
+
+static void it_needs_what_it_has_more_than_the_other(void **state)
+{
+	static const uint64_t other[] = { GIB(2), GIB(3) };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		struct plan_view view;
+
+		update_in_8_gib(&view, 1, GIB(6));
+		view.instances[0].memory = GIB(4);
+		add_instance(&view, "db", 1, 1, "d1", PLAN_RUN, PLAN_RUNNING)->memory = other[i];
+		plans(&view, i ? "status preparing 2 good 1 step 8\n"
+			       : "status preparing 2 good 1 step 8\nassign web/1.2 srv1 prepare\n");
+	}
+}
+
+/* Nothing starts before all is prepared: what is prepared must not take the others' place. */
+static void what_is_prepared_leaves_room_for_the_others(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	update_in_8_gib(&view, 2, GIB(3));
+	plans(&view, "status preparing 2 good 1 step 8\nassign web/1.2 srv1 prepare\nassign web/2.2 srv1 prepare\n");
+	update_in_8_gib(&view, 2, GIB(3));
+	add_instance(&view, "web", 1, 2, "w2", PLAN_PREPARE, PLAN_PREPARED)->memory = GIB(3);
+	plans(&view, "status preparing 2 good 1 step 8\nassign web/2.2 srv1 prepare\n");
+}
+
+/* A stopped one is kept for going back, and has none. */
+static void what_has_stopped_frees_no_memory_once_more(void **state)
+{
+	struct plan_view view;
+
+	(void)state;
+	update_in_8_gib(&view, 1, GIB(5));
+	view.instances[0].desired = PLAN_STOP;
+	view.instances[0].state = PLAN_STOPPED;
+	view.instances[0].proven = false;
+	add_instance(&view, "db", 1, 1, "d1", PLAN_RUN, PLAN_RUNNING)->memory = GIB(4);
+	plans(&view, "status preparing 2 good 1 step 8\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +185,10 @@ int main(void)
 		cmocka_unit_test(a_machine_needs_memory_though_nobody_says_how_much),
 		cmocka_unit_test(machines_publish_their_own_ports_only),
 		cmocka_unit_test(machines_of_one_host_have_no_ports_in_common),
+		cmocka_unit_test(what_starts_after_another_stopped_has_its_memory),
+		cmocka_unit_test(it_needs_what_it_has_more_than_the_other),
+		cmocka_unit_test(what_is_prepared_leaves_room_for_the_others),
+		cmocka_unit_test(what_has_stopped_frees_no_memory_once_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
