@@ -47,7 +47,7 @@ static struct plan_spec *make_spec(const char *name, uint64_t revision, unsigned
 	spec->n_components = 1;
 	component->name = xstrdup("web");
 	component->fingerprint = xasprintf("fingerprint-%llu", (unsigned long long)revision);
-	component->checks = xstrdup("checks");
+	component->around = xstrdup("checks");
 	component->nodes = nodes;
 	component->update =
 	    (struct plan_update){ .parallel = 1, .healthy_for_ms = 3000, .deadline_ms = 60000, .rollback = true };
@@ -94,7 +94,7 @@ static void settle(struct plan_view *view, const struct plan_actions *actions)
 						      .gen = action->gen,
 						      .revision = 1,
 						      .fingerprint = xstrdup(action->fingerprint),
-						      .checks = xstrdup("checks"),
+						      .around = xstrdup("checks"),
 						      .desired = PLAN_RUN,
 						      .since_ms = 1,
 						      .proven = true,

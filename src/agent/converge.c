@@ -22,6 +22,8 @@ static enum converge_step keep_running(const struct converge_view *view)
 		return CONVERGE_REGISTER;
 	if (!view->configured)
 		return CONVERGE_CONFIGURE;
+	if (!view->sized)
+		return CONVERGE_RESIZE;
 	return view->unwell && view->desired == NODE_RUN ? CONVERGE_DIAGNOSE : CONVERGE_NOTHING;
 }
 
@@ -95,7 +97,7 @@ const char *converge_step_name(enum converge_step step)
 		[CONVERGE_REGISTER] = "register",     [CONVERGE_CONFIGURE] = "configure",
 		[CONVERGE_DEREGISTER] = "deregister", [CONVERGE_STOP] = "stop",
 		[CONVERGE_REMOVE] = "remove",         [CONVERGE_FORGET] = "forget",
-		[CONVERGE_DIAGNOSE] = "diagnose",
+		[CONVERGE_RESIZE] = "resize",         [CONVERGE_DIAGNOSE] = "diagnose",
 	};
 
 	return names[step];

@@ -27,6 +27,7 @@ enum converge_step {
 	CONVERGE_PROBE,     /* run its checks until they pass, then register it as healthy */
 	CONVERGE_REGISTER,  /* bring its registration level: address, ports, checks, maintenance */
 	CONVERGE_CONFIGURE, /* render its templates anew, validate, replace, reload */
+	CONVERGE_RESIZE,    /* give it the limits that it should have now */
 	CONVERGE_DIAGNOSE,  /* run its checks once, to say which does not pass and how */
 	CONVERGE_DEREGISTER,
 	CONVERGE_STOP,
@@ -47,6 +48,7 @@ struct converge_view {
 	bool level;        /* its registration is as wanted */
 	bool proven;       /* its checks passed once since it started, or Consul has taken over checking */
 	bool configured;   /* its files are those of the present links */
+	bool sized;        /* its limits are those that are wanted, as far as they may change while it runs */
 	bool unwell;       /* its checks did not pass when it was last looked at, and it is time to look again */
 	bool has_state;    /* its state key exists */
 	int64_t retry_ms;  /* not before this time, after a failure; 0: at once */

@@ -104,6 +104,8 @@ static int work_on(struct job *job, const struct node_job *node)
 		return registration_apply(job->env, job->container, &job->registration, false, &job->err);
 	case CONVERGE_CONFIGURE:
 		return node_configure(node, &job->err);
+	case CONVERGE_RESIZE:
+		return node_resize(node, &job->err);
 	case CONVERGE_DEREGISTER:
 		return consul_service_deregister(job->env->consul, job->id.catalog_id, &job->err);
 	case CONVERGE_STOP:
@@ -161,7 +163,9 @@ static void launched(struct instance *instance, struct job *job)
 	instance->files = json_fingerprint(job->context);
 	free(instance->addresses);
 	instance->addresses = xstrdup(runtime_node_label(&instance->node, GUESTS_LABEL));
+	free(TAKE_PTR(instance->limits));
 	if (!job->container) { /* it is new */
+		instance->limits = node_limits_text(job->spec);
 		free(instance->made_of);
 		free(instance->keepsake);
 		instance->made_of = xstrdup(job->spec->fingerprint);
@@ -219,6 +223,10 @@ static void succeeded(struct instance *instance, struct job *job)
 		free(instance->files);
 		instance->files = json_fingerprint(job->context);
 		break;
+	case CONVERGE_RESIZE:
+		free(instance->limits);
+		instance->limits = node_limits_text(job->spec);
+		break;
 	case CONVERGE_DEREGISTER:
 		instance->registered = false;
 		break;
@@ -269,6 +277,9 @@ static void failed(struct instance *instance, struct job *job)
 		instance_succeeded(instance); /* nobody wants it any more: there is nothing to try again */
 	else
 		instance_failed(instance, err_text(&job->err), TAKE_PTR(job->log), 1000, final);
+	/* It goes on with what it has: that it cannot get more is told, but is no reason to replace it. */
+	if (job->step == CONVERGE_RESIZE)
+		instance->failed = false;
 	/* Its files can wait for their next try; what Consul is told of it cannot. */
 	if (job->step == CONVERGE_CONFIGURE) {
 		instance->files_retry_ms = instance->retry_ms;

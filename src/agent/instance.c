@@ -12,6 +12,7 @@
 #include "agent/node-context.h"
 #include "agent/node-files.h"
 #include "agent/node-image.h"
+#include "agent/node-launch.h"
 #include "agent/node-script.h"
 #include "agent/proxy.h"
 #include "agent/secrets-back.h"
@@ -99,6 +100,7 @@ void instance_free(struct instance *instance)
 	free(instance->keepsake);
 	free(instance->level);
 	free(instance->files);
+	free(instance->limits);
 	free(instance->proxy_socket);
 	free(instance->why);
 	free(instance->log);
@@ -415,6 +417,15 @@ static bool is_foreign(const struct instance *instance)
 	       strcmp(instance->made_of, instance->spec->fingerprint);
 }
 
+/* Only what may change while it runs is looked at; all else makes another instance. */
+static bool is_sized(const struct instance *instance)
+{
+	_cleanup_(freep) char *wanted = instance->spec ? node_limits_text(instance->spec) : NULL;
+
+	return !wanted || !instance->agent->env.runtime->ops->resize ||
+	       (instance->limits && !strcmp(instance->limits, wanted));
+}
+
 static struct converge_view view_of(const struct instance *instance, const json_t *context)
 {
 	return (struct converge_view){
@@ -430,6 +441,7 @@ static struct converge_view view_of(const struct instance *instance, const json_
 		.level = is_level(instance),
 		.proven = instance->proven,
 		.configured = has_files_of(instance, context),
+		.sized = is_sized(instance),
 		.unwell = instance->unwell && clock_monotonic_ms() >= instance->look_ms,
 		.has_state = instance->has_state,
 		.retry_ms = instance->retry_ms,
@@ -495,7 +507,7 @@ static void look_for_obstacles(struct instance *instance, const struct converge_
 static bool is_well(const struct instance *instance, const struct converge_view *view)
 {
 	return view->container == CONTAINER_RUNNING && view->desired == NODE_RUN && view->proven && view->registered &&
-	       view->level && view->configured && !instance->unwell;
+	       view->level && view->configured && view->sized && !instance->unwell;
 }
 
 /* The state key tells the leader what the catalog cannot say. */

@@ -43,6 +43,7 @@ struct instance {
 	bool image_ready, registered, proven;
 	char *level;          /* digest of the registration that Consul has, NULL: unknown */
 	char *files;          /* fingerprint of the context that its files were made from, NULL: unknown */
+	char *limits;         /* those that it has, as node_limits_text tells them, NULL: unknown */
 	int64_t files_due_ms; /* monotonic; a proxy's files follow then what its socket was told, 0: they do already */
 	int64_t files_retry_ms; /* monotonic; after they could not be made or did not validate */
 	bool learned;           /* `proxy_socket` and `files` were looked up */

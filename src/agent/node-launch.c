@@ -207,6 +207,8 @@ static int create(const struct node_job *job, const struct node_image *image, ch
 		.n_ports = request.n_ports,
 		.memory = memory_of(job),
 		.cpus = job->spec->cpus,
+		.memory_max = (uint64_t)job->spec->memory_max,
+		.cpus_max = job->spec->cpus_max,
 		.stop_signal = image->recipe->stop.signal,
 		.networks = request.networks,
 		.n_networks = request.n_networks,
@@ -427,6 +429,28 @@ int node_configure(const struct node_job *job, struct err *err)
 	else if (r == 0 && wants_reload)
 		r = reload(job, recipe, err);
 	return r < 0 ? r : remember_all(job, &files, err);
+}
+
+static struct runtime_limits limits_of(const struct node_spec *spec)
+{
+	return (struct runtime_limits){ .memory = spec->memory_max ? (uint64_t)spec->memory : 0,
+					.cpus = spec->cpus_max > 0 ? spec->cpus : 0 };
+}
+
+int node_resize(const struct node_job *job, struct err *err)
+{
+	struct runtime_limits limits = limits_of(job->spec);
+
+	return job->env->runtime->ops->resize(job->env->runtime, job->container, &limits, err);
+}
+
+char *node_limits_text(const struct node_spec *spec)
+{
+	struct runtime_limits limits = limits_of(spec);
+
+	return limits.memory || limits.cpus > 0
+		   ? xasprintf("memory %llu cpus %g", (unsigned long long)limits.memory, limits.cpus)
+		   : NULL;
 }
 
 int node_stop(const struct node_job *job, struct err *err)

@@ -34,6 +34,11 @@ char *node_keepsake(const struct node_spec *spec);
  */
 int node_configure(const struct node_job *job, struct err *err);
 
+/* Gives it those of its limits that may change while it runs. */
+int node_resize(const struct node_job *job, struct err *err);
+/* These limits as one text; NULL: it has none such. The caller owns it. */
+char *node_limits_text(const struct node_spec *spec);
+
 /* Stops it in the recipe's way. Stopped or absent: 0. */
 int node_stop(const struct node_job *job, struct err *err);
 /* Stops and removes it with its secrets and what is remembered of it; never a volume. */

@@ -34,7 +34,7 @@ static const struct command_option options[] = {
 	{ .name = "deadline",
 	  .type = OPTION_DURATION,
 	  .argument = "DURATION",
-	  .help = N_("Give sessions no longer than this to end") },
+	  .help = N_("Give sessions no longer than this to end; 30s otherwise") },
 	{ .name = "stop", .help = N_("Stop the nodes once their sessions have ended") },
 	OPTION_DETACH,
 	OPTION_TIMEOUT(N_("Wait no longer than this; the agents go on")),

@@ -223,23 +223,32 @@ static int decode_ports(const json_t *body, struct node_spec *node, struct err *
 	return 0;
 }
 
+static int decode_cpus(const json_t *body, const char *key, double least, double *ret, struct err *err)
+{
+	const json_t *cpus = json_object_get(body, key);
+
+	if (!json_is_number(cpus) || !(json_number_value(cpus) >= least && json_number_value(cpus) <= MOST_CPUS))
+		return err_set(err, EINVAL, _("The member '%s' must be a number between %g and %d"), key, least,
+			       MOST_CPUS);
+	*ret = json_number_value(cpus);
+	return 0;
+}
+
 static int decode_limits(const json_t *body, struct node_spec *node, struct err *err)
 {
-	const json_t *cpus = json_object_get(body, "cpus");
 	int r = decode_integer(body, "memory", true, 0, MOST_MEMORY, &node->memory, err);
 
-	if (r < 0)
+	r = r < 0 ? r : decode_integer(body, "memory_max", false, node->memory, MOST_MEMORY, &node->memory_max, err);
+	r = r < 0 ? r : decode_cpus(body, "cpus", 0, &node->cpus, err);
+	if (r < 0 || !json_object_get(body, "cpus_max"))
 		return r;
-	if (!json_is_number(cpus) || !(json_number_value(cpus) >= 0 && json_number_value(cpus) <= MOST_CPUS))
-		return err_set(err, EINVAL, _("The member 'cpus' must be a number between 0 and %d"), MOST_CPUS);
-	node->cpus = json_number_value(cpus);
-	return 0;
+	return decode_cpus(body, "cpus_max", node->cpus, &node->cpus_max, err);
 }
 
 static int decode_body(const json_t *json, struct node_spec *node, struct err *err)
 {
-	static const char *const members[] = { "recipe", "bundle", "config", "links", "volumes",
-					       "ports",  "memory", "cpus",   NULL };
+	static const char *const members[] = { "recipe", "bundle", "config",     "links",    "volumes", "ports",
+					       "memory", "cpus",   "memory_max", "cpus_max", NULL };
 	json_t *body = NULL, *config = NULL;
 	int r = decode_object(json, "body", true, &body, err);
 

@@ -55,8 +55,10 @@ struct node_spec {
 	size_t n_volumes;
 	struct node_port *ports; /* in the order of the recipe: the first one is the catalog's */
 	size_t n_ports;
-	int64_t memory; /* bytes, 0: no limit */
-	double cpus;    /* 0: no limit */
+	int64_t memory;     /* bytes, 0: no limit */
+	double cpus;        /* 0: no limit */
+	int64_t memory_max; /* bytes, at least `memory`, which changes while it runs then; 0: it does not */
+	double cpus_max;    /* likewise */
 };
 
 /*

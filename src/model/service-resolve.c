@@ -310,6 +310,31 @@ static void check_update(const struct service_component *component, struct diag 
 			     component->item.name);
 }
 
+/* What changes while a node runs must be said from the beginning, and not be over its bound. */
+static void check_limits(const struct service_component *component, struct diag *diag)
+{
+	const struct {
+		const char *key, *max_key;
+		bool has, beyond;
+	} limits[] = {
+		{ "memory", "memory_max", component->memory > 0, component->memory > component->memory_max },
+		{ "cpus", "cpus_max", component->cpus > 0, component->cpus > component->cpus_max },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		const char *key = limits[i].key, *max_key = limits[i].max_key;
+
+		if (!yaml_get(component->item.node, max_key))
+			continue;
+		if (!limits[i].has)
+			diag_error(diag, item_place(&component->item, max_key),
+				   _("%s is up to where %s may be changed; give %s as well"), max_key, key, key);
+		else if (limits[i].beyond)
+			diag_error(diag, item_place(&component->item, key), _("%s is over %s; raise %s or lower %s"),
+				   key, max_key, max_key, key);
+	}
+}
+
 static void check_component(const struct service *service, struct service_component *component, struct diag *diag)
 {
 	for (size_t i = 0; i < component->n_connect; i++) {
@@ -321,6 +346,7 @@ static void check_component(const struct service *service, struct service_compon
 		check_publish(service, component, &component->publish[i], diag);
 	for (size_t i = 0; i < component->n_volumes; i++)
 		check_volume(service, component, &component->volumes[i], diag);
+	check_limits(component, diag);
 	if (!component->recipe)
 		return;
 	check_missing_links(component, diag);

@@ -222,6 +222,20 @@ static const struct key component_keys[] = {
 	      "Processors that a node may use, as 0.5 or 2. If it is not given, a container has no limit and a machine "
 	      "gets one; a machine's are whole ones, rounded up."),
 	  KEY_FIELD(struct service_component, cpus) },
+	{ .name = "memory_max",
+	  .type = KEY_SIZE,
+	  .min = 4 << 20,
+	  .max = INT64_MAX,
+	  .description = N_("Up to here another 'memory' is given to the nodes that run. If it is not given, another "
+			    "'memory' means other nodes. It is set aside nowhere."),
+	  KEY_FIELD(struct service_component, memory_max) },
+	{ .name = "cpus_max",
+	  .type = KEY_NUMBER,
+	  .min = 0,
+	  .max = 1024,
+	  .description = N_("Up to here another 'cpus' is given to the nodes that run. If it is not given, another "
+			    "'cpus' means other nodes."),
+	  KEY_FIELD(struct service_component, cpus_max) },
 };
 
 static const struct schema component_schema = {

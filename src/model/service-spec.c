@@ -95,10 +95,16 @@ static json_t *cpus_json(double cpus)
 
 static json_t *body_json(const struct service *service, const struct service_component *component, const char *bundle)
 {
-	return json_pack("{s:s,s:s,s:O,s:o,s:o,s:o,s:I,s:o}", "recipe", component->recipe_name, "bundle", bundle,
-			 "config", component->values, "links", links_json(service, component, true), "volumes",
-			 volumes_json(component), "ports", ports_json(component), "memory",
-			 (json_int_t)component->memory, "cpus", cpus_json(component->cpus));
+	json_t *body = json_pack("{s:s,s:s,s:O,s:o,s:o,s:o,s:I,s:o}", "recipe", component->recipe_name, "bundle",
+				 bundle, "config", component->values, "links", links_json(service, component, true),
+				 "volumes", volumes_json(component), "ports", ports_json(component), "memory",
+				 (json_int_t)component->memory, "cpus", cpus_json(component->cpus));
+
+	if (component->memory_max)
+		json_object_set_new(body, "memory_max", json_integer((json_int_t)component->memory_max));
+	if (component->cpus_max > 0)
+		json_object_set_new(body, "cpus_max", cpus_json(component->cpus_max));
+	return body;
 }
 
 static const struct check *find_check(const struct check *checks, size_t n, const char *id)

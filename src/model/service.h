@@ -61,8 +61,10 @@ struct service_component {
 	size_t n_checks;
 	struct service_update update;
 	struct service_place place;
-	int64_t memory; /* bytes, 0: no limit */
-	double cpus;    /* 0: no limit */
+	int64_t memory;     /* bytes, 0: no limit */
+	double cpus;        /* 0: no limit */
+	int64_t memory_max; /* up to which `memory` changes while a node runs; 0: a change replaces it */
+	double cpus_max;    /* likewise */
 
 	/* Set by service_resolve: */
 	struct recipe *recipe; /* owned; NULL: it could not be read */

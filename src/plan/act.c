@@ -181,7 +181,7 @@ bool act_prove(struct work *work, struct unit *unit)
 	return true;
 }
 
-bool act_checks(struct work *work, const struct plan_component *want, struct unit *unit)
+bool act_around(struct work *work, const struct plan_component *want, struct unit *unit)
 {
 	struct plan_action *action;
 

@@ -147,12 +147,25 @@ static void compare_sizes(struct strv *why, const json_t *from, const json_t *to
 	}
 }
 
+/* Limits of nodes that run on. One that could not change before belongs to what is replaced anyway. */
+static void compare_limits(struct strv *why, const json_t *from, const json_t *to)
+{
+	for (size_t i = 0; i < PLAN_LIMITS; i++) {
+		const char *name = plan_limits[i].name, *most = plan_limits[i].most;
+		const json_t *had = json_object_get(from, name), *has = json_object_get(to, name);
+
+		if (json_object_get(from, most) && json_object_get(to, most) && !same(had, has))
+			tell(why, name, had, has);
+	}
+}
+
 static void compare_bodies(struct strv *body, struct strv *around, const json_t *from, const json_t *to)
 {
-	json_t *old = plan_body_without_sizes(from), *new = plan_body_without_sizes(to);
+	json_t *old = plan_body_lasting(from), *new = plan_body_lasting(to);
 
 	compare(body, "", old, new, 0);
 	compare_sizes(around, from, to);
+	compare_limits(around, from, to);
 	json_decref(old);
 	json_decref(new);
 }

@@ -187,7 +187,7 @@ int plan_instance_from_json(const char *key, const json_t *json, struct plan_ins
 	it.fingerprint = optional_text(json, "fingerprint");
 	if (!it.fingerprint)
 		it.fingerprint = plan_body_fingerprint(body);
-	it.checks = plan_fingerprint(json_object_get(json, "checks"));
+	it.around = plan_around_fingerprint(json_object_get(json, "checks"), body);
 	it.memory = (uint64_t)json_integer_value(json_object_get(body, "memory"));
 	read_body_links(body, &it.links);
 	*ret = it;

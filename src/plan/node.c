@@ -179,8 +179,8 @@ void roll_node(struct work *work, struct group *group, struct node *node, enum r
 	else if (unit)
 		bring_in(work, group, node, mode);
 	/* One that was taken over and is kept is from now on of the revision in work. */
-	if (unit && !unit->touched && (strcmp(unit->it->checks, group->want->checks) || !unit->it->revision))
-		act_checks(work, group->want, unit);
+	if (unit && !unit->touched && (strcmp(unit->it->around, group->want->around) || !unit->it->revision))
+		act_around(work, group->want, unit);
 	retire_old(work, group, node, mode);
 }
 

@@ -12,12 +12,25 @@
 
 /* Keys and values of docs/state.md, read strictly: -EINVAL with a sentence that names the key, `ret` untouched. */
 int plan_spec_from_json(const json_t *spec, struct plan_spec *ret, struct err *err);
-/* The fingerprint of a `body` or of `checks`. The caller owns it. */
+/* The fingerprint of any value. The caller owns it. */
 char *plan_fingerprint(const json_t *value);
-/* Of a body: all of it but the sizes of its volumes, which count only when a disk is made. The caller owns it. */
+/* The limits of a body that a running node can be given anew, and the members that say up to where: without those they
+ * belong to what a node is. */
+enum { PLAN_LIMITS = 2 };
+struct plan_limit {
+	const char *name, *most;
+};
+extern const struct plan_limit plan_limits[PLAN_LIMITS];
+
+/* Of a body: of all that makes a node what it is. The caller owns it. */
 char *plan_body_fingerprint(const json_t *body);
-/* A copy without them. A new reference. */
-json_t *plan_body_without_sizes(const json_t *body);
+/*
+ * A copy of a body without what makes no other node of it: the sizes of its volumes, which count when a disk is made,
+ * and limits that may change while it runs, up to their maximum. A new reference.
+ */
+json_t *plan_body_lasting(const json_t *body);
+/* The fingerprint of what changes without a new instance: `checks`, and the limits that may. The caller owns it. */
+char *plan_around_fingerprint(const json_t *checks, const json_t *body);
 
 int plan_status_from_json(const json_t *status, struct plan_status *ret, struct err *err);
 /* A new reference. */

@@ -75,7 +75,7 @@ struct plan_instance {
 	uint64_t index; /* ModifyIndex of the assignment's key */
 	uint64_t revision;
 	char *fingerprint; /* of `body` */
-	char *checks;      /* fingerprint of `checks`, which change without a new instance */
+	char *around;      /* fingerprint of what changes without a new instance: checks, limits with a maximum */
 	struct strv links; /* components that it uses, from body.links; sorted */
 	enum plan_desired desired;
 	int64_t since_ms; /* when `desired` was last changed: the leader's clock of then */
@@ -125,7 +125,7 @@ struct plan_place {
 };
 
 struct plan_component {
-	char *name, *fingerprint, *checks;
+	char *name, *fingerprint, *around; /* as an instance's */
 	unsigned nodes;
 	struct plan_link *links;
 	size_t n_links;

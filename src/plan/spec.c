@@ -27,7 +27,9 @@ char *plan_fingerprint(const json_t *value)
 	return text_hex(digest, sizeof(digest));
 }
 
-json_t *plan_body_without_sizes(const json_t *body)
+const struct plan_limit plan_limits[PLAN_LIMITS] = { { "memory", "memory_max" }, { "cpus", "cpus_max" } };
+
+json_t *plan_body_lasting(const json_t *body)
 {
 	json_t *copy = json_deep_copy(body), *volume;
 	const char *name;
@@ -36,12 +38,30 @@ json_t *plan_body_without_sizes(const json_t *body)
 	{
 		json_object_del(volume, "size");
 	}
+	for (size_t i = 0; i < PLAN_LIMITS; i++)
+		if (json_object_get(copy, plan_limits[i].most))
+			json_object_del(copy, plan_limits[i].name);
 	return copy;
+}
+
+char *plan_around_fingerprint(const json_t *checks, const json_t *body)
+{
+	json_t *around = json_object();
+	char *fingerprint;
+
+	for (size_t i = 0; i < PLAN_LIMITS; i++)
+		if (json_object_get(body, plan_limits[i].most))
+			json_object_set(around, plan_limits[i].name, json_object_get(body, plan_limits[i].name));
+	if (json_object_size(around))
+		json_object_set(around, "checks", (json_t *)checks);
+	fingerprint = plan_fingerprint(json_object_size(around) ? around : checks);
+	json_decref(around);
+	return fingerprint;
 }
 
 char *plan_body_fingerprint(const json_t *body)
 {
-	json_t *counts = plan_body_without_sizes(body);
+	json_t *counts = plan_body_lasting(body);
 	char *fingerprint = plan_fingerprint(counts);
 
 	json_decref(counts);
@@ -177,7 +197,7 @@ static int read_component(json_t *object, struct plan_component *component, stru
 	component->memory = (uint64_t)json_integer_value(json_object_get(body, "memory"));
 	component->cpus = json_number_value(json_object_get(body, "cpus"));
 	component->fingerprint = plan_body_fingerprint(body);
-	component->checks = plan_fingerprint(json_object_get(object, "checks"));
+	component->around = plan_around_fingerprint(json_object_get(object, "checks"), body);
 	r = read_links(links, component, err);
 	if (r >= 0)
 		r = read_update(update, &component->update, err);

@@ -8,7 +8,7 @@ static void component_release(struct plan_component *component)
 {
 	free(component->name);
 	free(component->fingerprint);
-	free(component->checks);
+	free(component->around);
 	free(component->translated);
 	for (size_t i = 0; i < component->n_links; i++) {
 		free(component->links[i].name);
@@ -55,7 +55,7 @@ void plan_instance_release(struct plan_instance *instance)
 	free(instance->service);
 	free(instance->component);
 	free(instance->fingerprint);
-	free(instance->checks);
+	free(instance->around);
 	free(instance->why);
 	strv_release(&instance->links);
 	*instance = (struct plan_instance){ 0 };

@@ -175,7 +175,7 @@ bool act_assign(struct work *work, const struct group *group, struct node *node,
 bool act_take_over(struct work *work, struct unit *unit, enum plan_desired desired, bool exclusive);
 bool act_desire(struct work *work, struct unit *unit, enum plan_desired desired);
 bool act_prove(struct work *work, struct unit *unit);
-bool act_checks(struct work *work, const struct plan_component *want, struct unit *unit);
+bool act_around(struct work *work, const struct plan_component *want, struct unit *unit);
 bool act_unassign(struct work *work, struct unit *unit);
 void act_event(struct work *work, const char *kind, const struct unit *unit, const char *format, ...) _printf_(4, 5);
 /* Enters a phase; takes ownership of reason and detail. */

@@ -127,6 +127,25 @@ static json_t *mounts(const struct runtime_spec *spec)
 	return array;
 }
 
+static void add_limits(json_t *to, uint64_t memory, double cpus)
+{
+	if (memory) {
+		/* The same limit with swap: otherwise Docker allows as much swap again. */
+		json_object_set_new(to, "Memory", json_integer((json_int_t)memory));
+		json_object_set_new(to, "MemorySwap", json_integer((json_int_t)memory));
+	}
+	if (cpus > 0)
+		json_object_set_new(to, "NanoCpus", json_integer((json_int_t)llround(cpus * 1e9)));
+}
+
+char *docker_encode_limits(const struct runtime_limits *limits)
+{
+	json_t *object = json_object();
+
+	add_limits(object, limits->memory, limits->cpus);
+	return docker_dump(object);
+}
+
 static json_t *host_config(const struct runtime_spec *spec, bool init)
 {
 	_cleanup_(freep) char *log_size =
@@ -139,13 +158,7 @@ static json_t *host_config(const struct runtime_spec *spec, bool init)
 		json_object_set_new(object, "NetworkMode", json_string("none"));
 	if (init)
 		json_object_set_new(object, "Init", json_true());
-	if (spec->memory) {
-		/* The same limit with swap: otherwise Docker allows as much swap again. */
-		json_object_set_new(object, "Memory", json_integer((json_int_t)spec->memory));
-		json_object_set_new(object, "MemorySwap", json_integer((json_int_t)spec->memory));
-	}
-	if (spec->cpus > 0)
-		json_object_set_new(object, "NanoCpus", json_integer((json_int_t)llround(spec->cpus * 1e9)));
+	add_limits(object, spec->memory, spec->cpus);
 	return object;
 }
 

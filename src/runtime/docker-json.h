@@ -12,6 +12,7 @@
 #define DOCKER_LABEL_PORTS "tepuy.docker.ports"
 
 /* Encoders give a string that the caller owns. `init`: whether Docker has its init program. */
+char *docker_encode_limits(const struct runtime_limits *limits); /* for /containers/ID/update */
 char *docker_encode_create(const struct runtime_spec *spec, bool init);
 char *docker_encode_exec(const struct strv *argv, const char *user, bool input, bool tty);
 /* The filters of GET /events and GET /containers/json, percent-encoded for a query. */

@@ -188,6 +188,20 @@ static int remove_node(struct runtime *rt, const char *id, struct err *err)
 	return 0;
 }
 
+static int resize(struct runtime *rt, const char *id, const struct runtime_limits *limits, struct err *err)
+{
+	struct docker *docker = docker_of(rt);
+	_cleanup_container_ struct docker_container container = { 0 };
+	_cleanup_(freep) char *path = NULL, *body = docker_encode_limits(limits);
+	int r = docker_find(docker, id, &container, err);
+
+	if (r < 0)
+		return r;
+	path = xasprintf("/containers/%s/update", container.node.id);
+	r = docker_call(docker, "POST", path, body, 0, NULL, err);
+	return r < 0 && err ? err_wrap(err, _("Cannot change the limits of the node %s"), container.node.name) : r;
+}
+
 static int inspect(struct runtime *rt, const char *id, struct runtime_node *ret, struct err *err)
 {
 	struct docker *docker = docker_of(rt);
@@ -231,6 +245,7 @@ static const struct runtime_ops docker_ops = {
 	.logs = docker_logs,
 	.watch = docker_watch,
 	.usage = docker_usage,
+	.resize = resize,
 	.dial = docker_dial,
 	.free = docker_free,
 };

@@ -65,12 +65,20 @@ struct runtime_spec {
 	size_t n_ports;
 	uint64_t memory;         /* bytes, 0: no limit */
 	double cpus;             /* 0: no limit */
+	uint64_t memory_max;     /* up to where `resize` may be asked to go; 0: it is not */
+	double cpus_max;         /* likewise */
 	const char *stop_signal; /* "TERM"; NULL: TERM */
 	uint64_t log_size;       /* bytes per log file, 0: 10 MiB; three files are kept */
 	bool isolated;           /* without a network */
 	/* One for each that `networks` told, in its order, with the node's own address; of a runtime without: none. */
 	const struct runtime_network *networks;
 	size_t n_networks;
+};
+
+/* Other limits for a node that was made with a maximum for them. 0: this one stays as it is. */
+struct runtime_limits {
+	uint64_t memory; /* bytes */
+	double cpus;
 };
 
 /* What a node uses now. */
@@ -186,6 +194,11 @@ struct runtime_ops {
 	int (*prune)(struct runtime *rt, const struct strv *images, struct err *err);
 	/* -ENOENT no such node, -ESRCH it does not run. */
 	int (*usage)(struct runtime *rt, const char *id, struct runtime_usage *ret, struct err *err);
+	/*
+	 * Gives a node other limits, within the maximum that it was made with: at once if it runs, and they hold over
+	 * its restarts. The same once more: 0. -ENOENT no such node, -ENOMEM when the host has not as much.
+	 */
+	int (*resize)(struct runtime *rt, const char *id, const struct runtime_limits *limits, struct err *err);
 	/* Connects to a Unix socket inside the node; the caller closes *ret_fd. */
 	int (*dial)(struct runtime *rt, const char *id, const char *path, int *ret_fd, struct err *err);
 	void (*free)(void *priv);

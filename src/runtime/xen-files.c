@@ -53,9 +53,8 @@ static int command_once(struct xen *xen, const struct xen_node *node, const stru
 	return r;
 }
 
-/* What may be said twice: a session that was kept may turn out to be dead. */
-static int repeat_command(struct xen *xen, const struct xen_node *node, const struct xen_record *record,
-			  const struct remote_command *command, struct buf *output, struct err *err)
+int xen_repeat_command(struct xen *xen, const struct xen_node *node, const struct xen_record *record,
+		       const struct remote_command *command, struct buf *output, struct err *err)
 {
 	bool kept = true;
 	int r = -EHOSTUNREACH;
@@ -83,7 +82,7 @@ static int fetch_users(struct xen *xen, const struct xen_node *node, const struc
 	int r;
 
 	strv_add_all(&argv, "/bin/sh", "-c", "cat /etc/passwd; echo " BETWEEN "; cat /etc/group", NULL);
-	r = repeat_command(xen, node, record, &command, to, err);
+	r = xen_repeat_command(xen, node, record, &command, to, err);
 	if (r < 0)
 		return r;
 	between = strstr(buf_text(to), BETWEEN "\n");
@@ -130,7 +129,7 @@ static int put_running(struct xen *xen, const struct xen_node *node, const struc
 	command.input = input.data;
 	command.input_len = input.len;
 	if (r == 0)
-		r = repeat_command(xen, node, record, &command, NULL, err);
+		r = xen_repeat_command(xen, node, record, &command, NULL, err);
 	if (input.data)
 		explicit_bzero(input.data, input.cap);
 	buf_release(&input);
@@ -269,7 +268,7 @@ static int explain_dial(struct xen *xen, const struct xen_node *node, const stru
 	strv_add_all(&argv, "/bin/sh", "-c",
 		     "if [ -S \"$1\" ]; then echo socket; elif [ -e \"$1\" ]; then echo other; else echo none; fi",
 		     "tepuy", path, NULL);
-	if (repeat_command(xen, node, record, &command, &output, NULL) < 0)
+	if (xen_repeat_command(xen, node, record, &command, &output, NULL) < 0)
 		return err_errno(err, -code, _("Cannot connect to the socket %s in the node"), path);
 	if (text_starts(buf_text(&output), "none"))
 		return err_errno(err, ENOENT, _("Cannot open the socket %s in the node"), path);

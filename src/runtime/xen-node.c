@@ -64,6 +64,8 @@ void xen_node_from_spec(const struct runtime_spec *spec, struct xen_node *ret)
 				  .memory = spec->memory,
 				  .log_size = spec->log_size,
 				  .cpus = spec->cpus,
+				  .memory_max = spec->memory_max,
+				  .cpus_max = spec->cpus_max,
 				  .isolated = spec->isolated };
 	if (spec->labels)
 		strv_copy(&ret->labels, spec->labels);
@@ -139,12 +141,13 @@ char *xen_node_encode(const struct xen_node *node)
 	for (size_t i = 0; i < node->n_ports; i++)
 		json_array_append_new(ports, json_pack("{ss si sb}", "name", node->ports[i].name, "port",
 						       (int)node->ports[i].port, "udp", node->ports[i].udp));
-	root = json_pack("{ss ss ss ss ss* so so so so so so sI sI sf sb}", "name", node->name, "host_name",
+	root = json_pack("{ss ss ss ss ss* so so so so so so sI sI sf sI sf sb}", "name", node->name, "host_name",
 			 node->host_name, "image", node->image, "stop_signal", node->stop_signal, "fingerprint",
 			 node->fingerprint, "labels", pack_strings(&node->labels), "argv", pack_strings(&node->argv),
 			 "env", pack_strings(&node->env), "mounts", mounts, "ports", ports, "networks",
 			 pack_networks(node), "memory", (json_int_t)node->memory, "log_size",
-			 (json_int_t)node->log_size, "cpus", node->cpus, "isolated", node->isolated);
+			 (json_int_t)node->log_size, "cpus", node->cpus, "memory_max", (json_int_t)node->memory_max,
+			 "cpus_max", node->cpus_max, "isolated", node->isolated);
 	return dump(root);
 }
 
@@ -280,11 +283,14 @@ static bool take_node(const json_t *root, struct xen_node *node)
 	node->memory = (uint64_t)take_number(root, "memory");
 	node->log_size = (uint64_t)take_number(root, "log_size");
 	node->cpus = json_number_value(json_object_get(root, "cpus"));
+	node->memory_max = (uint64_t)take_number(root, "memory_max");
+	node->cpus_max = json_number_value(json_object_get(root, "cpus_max"));
 	node->isolated = json_is_true(json_object_get(root, "isolated"));
 	return node->name && xen_name_is_sane(node->name) && node->host_name && node->image && node->stop_signal &&
-	       node->cpus >= 0 && node->cpus < 4096 && take_strings(root, "labels", &node->labels) &&
-	       take_strings(root, "argv", &node->argv) && take_strings(root, "env", &node->env) &&
-	       take_mounts(root, node) && take_ports(root, node) && take_networks(root, node);
+	       node->cpus >= 0 && node->cpus < 4096 && node->cpus_max >= 0 && node->cpus_max < 4096 &&
+	       take_strings(root, "labels", &node->labels) && take_strings(root, "argv", &node->argv) &&
+	       take_strings(root, "env", &node->env) && take_mounts(root, node) && take_ports(root, node) &&
+	       take_networks(root, node);
 }
 
 int xen_node_decode(const char *text, size_t len, struct xen_node *ret, struct err *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the Xen driver keeps of a node, as two small files:
- *   nodes/<name>/node.json   what it is; written once, before anything else is made
+ *   nodes/<name>/node.json   what it is; written before anything else is made, and again when its limits change
  *   state/<name>.json        how it is doing; written last when the node is made, and at each change. A node without
  *                            one is half made or half removed
  */
@@ -23,6 +23,8 @@ struct xen_node {
 	size_t n_networks;
 	uint64_t memory, log_size;
 	double cpus;
+	uint64_t memory_max; /* what it can grow to while it runs; 0: it stays as it is */
+	double cpus_max;     /* likewise */
 	bool isolated;
 };
 
@@ -60,7 +62,12 @@ bool xen_name_is_sane(const char *name);
 /* Bytes for the whole machine: its limit and what the system needs. */
 struct xen_config;
 uint64_t xen_node_memory(const struct xen_config *config, const struct xen_node *node);
+/* What it may ever have, Xen's `maxmem` and `maxvcpus`: at least what it has now. */
+uint64_t xen_node_most_memory(const struct xen_config *config, const struct xen_node *node);
 unsigned xen_node_vcpus(const struct xen_node *node);
+unsigned xen_node_most_vcpus(const struct xen_node *node);
+/* The share of its processors, in per cent of one; 0: all of them. */
+unsigned xen_node_cap(const struct xen_node *node);
 /* "02:c0:00:02:64:00" of address 192.0.2.100 and card 0: no two nodes of a cluster have one. The caller owns it. */
 char *xen_mac(const char *address, size_t card);
 

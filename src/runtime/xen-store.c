@@ -189,6 +189,13 @@ static int load_record(const struct xen_config *config, const char *name, struct
 	return r < 0 ? r : xen_record_decode(buf_text(&text), text.len, ret, err);
 }
 
+int xen_save_node(const struct xen_config *config, const struct xen_node *node, struct err *err)
+{
+	_cleanup_(freep) char *path = xen_node_path(config, node->name, "node.json"), *text = xen_node_encode(node);
+
+	return fs_write(path, text, strlen(text), 0600, err);
+}
+
 int xen_save_record(const struct xen_config *config, const char *name, const struct xen_record *record, struct err *err)
 {
 	_cleanup_(freep) char *path = xen_record_path(config, name), *text = xen_record_encode(record);

@@ -129,7 +129,8 @@ int xen_unit_text(const struct xen_node *node, char **ret, struct err *err)
 	}
 	buf_printf(&to, "KillSignal=SIG%s\nKillMode=mixed\nTimeoutStopSec=infinity\nOOMPolicy=continue\n",
 		   node->stop_signal);
-	if (node->memory)
+	/* One whose memory changes has the machine's own bound. */
+	if (node->memory && !node->memory_max)
 		buf_printf(&to, "MemoryMax=%llu\n", (unsigned long long)node->memory);
 	buf_printf(&to, "TasksMax=infinity\nLimitNOFILE=1048576\nLogRateLimitIntervalSec=0\n%s", hardening);
 	*ret = buf_take(&to);

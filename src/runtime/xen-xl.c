@@ -37,9 +37,51 @@ uint64_t xen_node_memory(const struct xen_config *config, const struct xen_node 
 	return node->memory ? node->memory + config->system_memory : config->memory;
 }
 
+uint64_t xen_node_most_memory(const struct xen_config *config, const struct xen_node *node)
+{
+	uint64_t now = xen_node_memory(config, node),
+		 most = node->memory_max ? node->memory_max + config->system_memory : 0;
+
+	return most > now ? most : now;
+}
+
+static unsigned whole_cpus(double cpus)
+{
+	return cpus > 1 ? (unsigned)ceil(cpus) : 1;
+}
+
 unsigned xen_node_vcpus(const struct xen_node *node)
 {
-	return node->cpus > 1 ? (unsigned)ceil(node->cpus) : 1;
+	return whole_cpus(node->cpus);
+}
+
+unsigned xen_node_most_vcpus(const struct xen_node *node)
+{
+	return whole_cpus(node->cpus_max > node->cpus ? node->cpus_max : node->cpus);
+}
+
+unsigned xen_node_cap(const struct xen_node *node)
+{
+	return node->cpus > 0 && node->cpus < xen_node_vcpus(node) ? (unsigned)ceil(node->cpus * 100) : 0;
+}
+
+static unsigned long long whole_mib(uint64_t bytes)
+{
+	return (bytes + MIB - 1) / MIB;
+}
+
+static void add_size(struct buf *to, const struct xen_config *config, const struct xen_node *node)
+{
+	uint64_t memory = xen_node_memory(config, node), most = xen_node_most_memory(config, node);
+	unsigned vcpus = xen_node_vcpus(node), most_vcpus = xen_node_most_vcpus(node);
+
+	buf_printf(to, "memory = %llu\nvcpus = %u\n", whole_mib(memory), vcpus);
+	if (most > memory)
+		buf_printf(to, "maxmem = %llu\n", whole_mib(most));
+	if (most_vcpus > vcpus)
+		buf_printf(to, "maxvcpus = %u\n", most_vcpus);
+	if (xen_node_cap(node))
+		buf_printf(to, "cap = %u\n", xen_node_cap(node));
 }
 
 static int add_disks(struct buf *to, const struct xen_disk_line *disks, size_t n, struct err *err)
@@ -76,7 +118,6 @@ int xen_encode_config(const struct xen_config *config, const struct xen_node *no
 		      const struct xen_disk_line *disks, size_t n_disks, char **ret, struct err *err)
 {
 	_cleanup_buf_ struct buf to = { 0 };
-	unsigned vcpus = xen_node_vcpus(node);
 	int r;
 
 	if (!can_be_told(config->kernel) || !can_be_told(config->initrd))
@@ -89,10 +130,7 @@ int xen_encode_config(const struct xen_config *config, const struct xen_node *no
 	buf_adds(
 	    &to,
 	    "extra = \"root=/dev/xvda rw console=hvc0 net.ifnames=0 random.trust_cpu=on systemd.getty_auto=no\"\n");
-	buf_printf(&to, "memory = %llu\nvcpus = %u\n",
-		   (unsigned long long)((xen_node_memory(config, node) + MIB - 1) / MIB), vcpus);
-	if (node->cpus > 0 && node->cpus < vcpus)
-		buf_printf(&to, "cap = %u\n", (unsigned)ceil(node->cpus * 100));
+	add_size(&to, config, node);
 	buf_adds(&to, "on_poweroff = \"destroy\"\non_reboot = \"destroy\"\non_crash = \"destroy\"\n");
 	r = add_disks(&to, disks, n_disks, err);
 	r = r < 0 ? r : add_cards(&to, node, err);

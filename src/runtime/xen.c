@@ -256,6 +256,7 @@ static const struct runtime_ops xen_ops = {
 	.logs = xen_logs,
 	.watch = xen_watch,
 	.usage = usage,
+	.resize = xen_resize,
 	.dial = xen_dial,
 	.capacity = capacity,
 	.strays = strays,

@@ -80,6 +80,7 @@ int xen_lock_node(const struct xen_config *config, const char *name, int64_t wai
  * no record: `*ret_record` is false then. Release `node`. */
 int xen_load_node(struct xen *xen, const char *name, struct xen_node *node, struct xen_record *record, bool *ret_record,
 		  struct err *err);
+int xen_save_node(const struct xen_config *config, const struct xen_node *node, struct err *err);
 int xen_save_record(const struct xen_config *config, const char *name, const struct xen_record *record,
 		    struct err *err);
 /* Names of all nodes, sorted. */
@@ -144,6 +145,9 @@ void xen_program_signal(struct xen *xen, const struct xen_node *node, int64_t ru
 			const char *signal);
 /* A command of the driver's own in the machine, as root: -EIO with its last words when it fails. */
 int xen_command(struct remote *remote, const struct remote_command *command, struct buf *output, struct err *err);
+/* One that may be said twice, as a session that was kept may turn out to be dead; in a session of its own choice. */
+int xen_repeat_command(struct xen *xen, const struct xen_node *node, const struct xen_record *record,
+		       const struct remote_command *command, struct buf *output, struct err *err);
 
 /* Slots, in the files named after them. */
 int xen_import(struct runtime *rt, const struct image *image, char **ret_ref, struct err *err);
@@ -160,6 +164,7 @@ int xen_attach(struct runtime *rt, const char *id, const struct strv *argv, bool
 int xen_put(struct runtime *rt, const char *id, const struct runtime_file *files, size_t n, struct err *err);
 int xen_logs(struct runtime *rt, const char *id, int tail, bool follow, bool timestamps, int stop_fd, runtime_log_fn fn,
 	     void *data, struct err *err);
+int xen_resize(struct runtime *rt, const char *id, const struct runtime_limits *limits, struct err *err);
 int xen_watch(struct runtime *rt, int stop_fd, runtime_event_fn fn, void *data, struct err *err);
 int xen_dial(struct runtime *rt, const char *id, const char *path, int *ret_fd, struct err *err);
 

@@ -38,6 +38,43 @@ void contract_usage(struct kit *kit, const char *id)
 	       NULL);
 }
 
+/* Whether it comes to that: a machine's system gives memory up when it can. */
+static bool comes_to(struct kit *kit, const char *id, uint64_t memory, unsigned cpus, bool grows)
+{
+	int64_t deadline = clock_monotonic_ms() + kit_ms(kit, 60000);
+	struct runtime_usage usage = { 0 };
+
+	do {
+		if (kit->rt->ops->usage(kit->rt, id, &usage, NULL) == 0 && usage.cpus == cpus &&
+		    (grows ? usage.memory_max >= memory : usage.memory_max < memory))
+			return true;
+		poll(NULL, 0, 200);
+	} while (clock_monotonic_ms() < deadline);
+	printf("%llu MiB, %u processors\n", (unsigned long long)(usage.memory_max >> 20), usage.cpus);
+	return false;
+}
+
+void contract_resize(struct kit *kit, const char *id)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct runtime_usage usage = { 0 };
+	struct runtime_limits limits = { .memory = (uint64_t)(kit->rt->ops->machines ? 144u : 300u) << 20, .cpus = 2 };
+	uint64_t more;
+
+	if (!kit->rt->ops->resize)
+		return;
+	expect(kit->rt->ops->usage(kit->rt, id, &usage, &err) == 0 && usage.cpus == 1, "it has one processor", &err);
+	more = usage.memory_max + (32u << 20);
+	expect(kit->rt->ops->resize(kit->rt, id, &limits, &err) == 0, "it gets other limits while it runs", &err);
+	expect(comes_to(kit, id, more, 2, true), "it has more memory and another processor", NULL);
+	expect(kit->rt->ops->resize(kit->rt, id, &limits, &err) == 0, "the same limits once more", &err);
+	limits = (struct runtime_limits){ .memory = (uint64_t)(kit->rt->ops->machines ? 96u : 256u) << 20 };
+	expect(kit->rt->ops->resize(kit->rt, id, &limits, &err) == 0, "it gets less memory", &err);
+	expect(comes_to(kit, id, more, 2, false), "it has less, and its processors are left alone", NULL);
+	expect(kit->rt->ops->resize(kit->rt, "absent-node", &limits, NULL) == -ENOENT, "what is absent has no limits",
+	       NULL);
+}
+
 int contract_step(struct kit *kit, char **argv)
 {
 	_cleanup_(draft_release) struct draft draft;

@@ -72,6 +72,7 @@ void contract_put_created(struct kit *kit);
 void contract_dial(struct kit *kit, const char *id);
 void contract_logs(struct kit *kit, const char *id);
 void contract_usage(struct kit *kit, const char *id);
+void contract_resize(struct kit *kit, const char *id);
 void contract_killed(struct kit *kit, const char *driver);
 /* A life of its own: "create NAME ADDRESS-NUMBER", "start NAME", "remove NAME", for contract_killed to kill. */
 int contract_step(struct kit *kit, char **argv);

@@ -393,6 +393,9 @@ static void life(struct kit *kit)
 	web.spec.n_mounts = ARRAY_SIZE(mounts);
 	web.spec.ports = &port;
 	web.spec.n_ports = 1;
+	web.spec.memory_max = 512u << 20;
+	web.spec.cpus = 1;
+	web.spec.cpus_max = 2;
 	began = now_us();
 	if (!expect(kit->rt->ops->create(kit->rt, &web.spec, &id, NULL) == 0, "a node is created", NULL))
 		return;
@@ -410,6 +413,7 @@ static void life(struct kit *kit)
 	contract_dial(kit, id);
 	contract_logs(kit, id);
 	contract_usage(kit, id);
+	contract_resize(kit, id);
 	contract_dying(kit, &web, id);
 	contract_stop(kit, &web, id);
 	contract_remove(kit, &web, id);

@@ -159,6 +159,47 @@ check "and fewer" up
 equal "it is gone" '' "$(containers | grep /watch/)"
 equal "the others were not touched" "$(echo "$before" | grep -e /web/1 -e /front/)" "$(containers)"
 
+# --- limits that change while a node runs ---
+
+# watcher MEMORY CPUS
+watcher() {
+	echo "  watch: {recipe: e2e-watcher, connect: {site: web}, memory: $1, memory_max: 1G, cpus: $2, cpus_max: 2}"
+}
+
+# limits_are BYTES NANO-CPUS: of the container's, which may be unknown while Docker writes them down.
+limits_are() {
+	[ "$(docker inspect --format '{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}' "$(container watch/1)")" = "$1 $2" ]
+}
+
+# runs_anew PID: its main process is another one.
+runs_anew() {
+	local now
+	now=$(docker inspect -f '{{.State.Pid}}' "$watch") && [ "$now" != 0 ] && [ "$now" != "$1" ]
+}
+
+document 1 mended 200 "$(watcher 128M 0.5)"
+check "a component with limits that may change" up
+watch=$(container watch/1)
+check "has them" limits_are $((128 << 20)) 500000000
+document 1 mended 200 "$(watcher 192M 1)"
+check "other limits are told as what changes" sh -c \
+	"'$TEPUY' up --dry-run --recipes '$recipes' --recipes '$TMP/recipes' '$TMP/service.yaml' | grep -q 'memory: 134217728 → 201326592'"
+check "other limits come up" up
+check "it gets them" wait_for 60 limits_are $((192 << 20)) 1000000000
+equal "while it runs" "$watch" "$(container watch/1)"
+kill_agent
+document 1 mended 200 "$(watcher 160M 1)"
+start_agent
+check "again, with an agent that has just begun" up
+check "which gives them to it" wait_for 60 limits_are $((160 << 20)) 1000000000
+pid=$(docker inspect -f '{{.State.Pid}}' "$watch")
+docker kill "$watch" >/dev/null
+check "one that ended starts again" wait_for 60 runs_anew "$pid"
+check "with the limits that it has now" limits_are $((160 << 20)) 1000000000
+equal "in the same container" "$watch" "$(container watch/1)"
+document 1 mended 200
+check "it goes" up
+
 # --- two operators ---
 
 index=$(curl -fsS --unix-socket "$TEPUY_SOCKET" "http://tepuy/v1/service/$SERVICE" | jq .index)

@@ -57,7 +57,7 @@ static void view_instance(struct world *w, const struct kv *now, const struct kv
 		.index = r->index,
 		.revision = r->revision,
 		.fingerprint = borrowed(fingerprint_name(r->component, r->version)),
-		.checks = borrowed(checks_name(r->checks)),
+		.around = borrowed(checks_name(r->checks)),
 		.desired = r->desired,
 		.since_ms = r->since_ms,
 		.proven = r->proven,

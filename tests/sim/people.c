@@ -49,7 +49,7 @@ static void add_component(const struct service *s, struct sim_spec *spec, int id
 	*component = (struct plan_component){
 		.name = (char *)component_names[id],
 		.fingerprint = (char *)fingerprint_name(id, version),
-		.checks = (char *)checks_name(checks),
+		.around = (char *)checks_name(checks),
 		.nodes = nodes,
 		.place.runtime = (char *)runtimes[runtime],
 		.update = s->update[id],

@@ -117,6 +117,7 @@ static const struct {
 	    .level = true,
 	    .proven = true,
 	    .configured = true,
+	    .sized = true,
 	    .unwell = true },
 	  CONVERGE_DIAGNOSE },
 	{ "but not while it drains",
@@ -127,8 +128,18 @@ static const struct {
 	    .level = true,
 	    .proven = true,
 	    .configured = true,
+	    .sized = true,
 	    .unwell = true },
 	  CONVERGE_NOTHING },
+	{ "what runs gets other limits when clients reach it again",
+	  { .assigned = true,
+	    .desired = NODE_RUN,
+	    .container = CONTAINER_RUNNING,
+	    .registered = true,
+	    .level = true,
+	    .proven = true,
+	    .configured = true },
+	  CONVERGE_RESIZE },
 	{ "out of Consul before it stops",
 	  { .assigned = true, .desired = NODE_STOP, .container = CONTAINER_RUNNING, .registered = true },
 	  CONVERGE_DEREGISTER },
@@ -163,7 +174,7 @@ static void each_view_has_its_step(void **state)
 /* Every combination; the number's digits are the members. */
 static bool view_number(unsigned number, struct converge_view *ret)
 {
-	unsigned bits = number % 2048, rest = number / 2048;
+	unsigned bits = number % 4096, rest = number / 4096;
 
 	*ret = (struct converge_view){
 		.assigned = bits & 1,
@@ -177,6 +188,7 @@ static bool view_number(unsigned number, struct converge_view *ret)
 		.has_state = bits & 256,
 		.retry_ms = bits & 512 ? 1 : 0,
 		.unwell = bits & 1024,
+		.sized = bits & 2048,
 		.desired = (enum node_desired)(rest % 4),
 		.container = (enum container)(rest / 4),
 	};
@@ -201,6 +213,9 @@ static void take_effect(struct converge_view *view, enum converge_step step)
 		break;
 	case CONVERGE_CONFIGURE:
 		view->configured = true;
+		break;
+	case CONVERGE_RESIZE:
+		view->sized = true;
 		break;
 	case CONVERGE_DIAGNOSE:
 		view->unwell = false; /* until the next look */

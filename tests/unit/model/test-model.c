@@ -155,6 +155,20 @@ static void assignments_are_decoded(void **state)
 	assert_true(node->cpus > 0.49 && node->cpus < 0.51);
 }
 
+static void limits_may_have_a_maximum(void **state)
+{
+	_cleanup_(node_spec_freep) struct node_spec *node = NULL;
+	_cleanup_json_ json_t *json = parse_json(ASSIGNMENT);
+	json_t *body = json_object_get(json, "body");
+
+	(void)state;
+	json_object_set_new(body, "memory_max", json_integer(4096));
+	json_object_set_new(body, "cpus_max", json_integer(2));
+	assert_int_equal(node_spec_from_json(json, &node, NULL), 0);
+	assert_int_equal(node->memory_max, 4096);
+	assert_true(node->cpus_max > 1.9 && node->cpus_max < 2.1);
+}
+
 /* An assignment with one member replaced: the path is "body.ports.http.port"; NULL takes it out. */
 static void assert_assignment_refused(const char *path, const char *value, const char *expected)
 {
@@ -224,6 +238,10 @@ static void assignments_refuse_wrong_members(void **state)
 	assert_assignment_refused("body.cpus", "-1", "The member 'cpus' must be a number between 0 and 1024");
 	assert_assignment_refused("body.memory", "-1",
 				  "The member 'memory' must be a whole number between 0 and 1125899906842624");
+	assert_assignment_refused("body.cpus_max", "0.4",
+				  "The member 'cpus_max' must be a number between 0.5 and 1024");
+	assert_assignment_refused("body.memory_max", "1023",
+				  "The member 'memory_max' must be a whole number between 1024 and 1125899906842624");
 	assert_assignment_refused("checks", "[{\"kind\":\"tcp\"}]", "Check 1 has no id");
 	assert_assignment_refused("checks", "[{\"kind\":\"tcp\",\"id\":\"a b\"}]",
 				  "In check 1: The member 'id' must be a name, and 'a b' is none");
@@ -560,6 +578,7 @@ int main(void)
 		cmocka_unit_test(checks_refuse_what_is_not_one),
 		cmocka_unit_test(assignments_come_back_as_they_were),
 		cmocka_unit_test(assignments_are_decoded),
+		cmocka_unit_test(limits_may_have_a_maximum),
 		cmocka_unit_test(assignments_refuse_missing_members),
 		cmocka_unit_test(assignments_refuse_wrong_members),
 		cmocka_unit_test(assignments_cap_their_lists),

@@ -32,7 +32,7 @@ struct plan_component *add_component(struct plan_spec *spec, const char *name, c
 	*component = (struct plan_component){
 		.name = xstrdup(name),
 		.fingerprint = xstrdup(fingerprint),
-		.checks = xstrdup("checks"),
+		.around = xstrdup("checks"),
 		.nodes = nodes,
 		.update = { .parallel = 1, .healthy_for_ms = 3000, .deadline_ms = 60000, .rollback = true },
 	};
@@ -84,7 +84,7 @@ struct plan_instance *add_instance(struct plan_view *view, const char *component
 		.index = gen * 100 + n,
 		.revision = gen,
 		.fingerprint = xstrdup(fingerprint),
-		.checks = xstrdup("checks"),
+		.around = xstrdup("checks"),
 		.desired = desired,
 		.since_ms = NOW - 50000,
 		.told_ms = 50000,

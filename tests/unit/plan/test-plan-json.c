@@ -195,7 +195,7 @@ static void checks_of_assignment_and_spec_have_one_fingerprint(void **state)
 	assert_int_equal(plan_spec_from_json(value, &spec, NULL), 0);
 	assert_int_equal(plan_assignment_to_json(&action, value, &assignment, NULL), 0);
 	assert_int_equal(plan_instance_from_json("tepuy/host/h/node/portal/web/1.3", assignment, &it, NULL), 0);
-	assert_string_equal(it.checks, spec.components[0].checks);
+	assert_string_equal(it.around, spec.components[0].around);
 	plan_instance_release(&it);
 	plan_spec_release(&spec);
 	json_decref(assignment);
@@ -350,6 +350,42 @@ static void a_disks_size_replaces_nothing(void **state)
 		   "keep web/1: volumes.data.size: counts for disks that are made from now on\n");
 }
 
+#define LIMITS(memory, most) "{\"memory\":" memory ",\"cpus\":1" most "}"
+#define WITH_LIMITS(memory, most) SPEC("{\"body\":" LIMITS(memory, most) "}")
+
+/* With a maximum, `memory` is no part of what a node is, but of what is around it; without, it is. */
+static void limits_with_a_maximum_replace_nothing(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same_body, same_around;
+	} rows[] = {
+		{ LIMITS("1", ""), LIMITS("2", ""), false, true },
+		{ LIMITS("1", ",\"memory_max\":4"), LIMITS("2", ",\"memory_max\":4"), true, false },
+		{ LIMITS("1", ",\"memory_max\":4"), LIMITS("1", ",\"memory_max\":8"), false, true },
+		{ LIMITS("1", ",\"cpus_max\":4"), LIMITS("2", ",\"cpus_max\":4"), false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		json_t *a = json(rows[i].a), *b = json(rows[i].b), *checks = json("[]");
+		_cleanup_(freep) char *body_a = plan_body_fingerprint(a), *body_b = plan_body_fingerprint(b);
+		_cleanup_(freep) char *around_a = plan_around_fingerprint(checks, a),
+				      *around_b = plan_around_fingerprint(checks, b);
+
+		assert_int_equal(!strcmp(body_a, body_b), rows[i].same_body);
+		assert_int_equal(!strcmp(around_a, around_b), rows[i].same_around);
+		json_decref(a);
+		json_decref(b);
+		json_decref(checks);
+	}
+	check_diff(WITH_LIMITS("1", ",\"memory_max\":4"), WITH_LIMITS("2", ",\"memory_max\":4"),
+		   "keep web/1: memory: 1 → 2\n");
+	check_diff(WITH_LIMITS("1", ""), WITH_LIMITS("2", ""), "replace web/1: memory: 1 → 2\n");
+	check_diff(WITH_LIMITS("1", ""), WITH_LIMITS("1", ",\"memory_max\":4"),
+		   "replace web/1: memory: 1 → –; memory_max: – → 4\n");
+}
+
 static void another_place_may_move_a_node(void **state)
 {
 	(void)state;
@@ -433,6 +469,7 @@ int main(void)
 		cmocka_unit_test(host_has_labels),
 		cmocka_unit_test(diff_of_nothing_creates),
 		cmocka_unit_test(a_disks_size_replaces_nothing),
+		cmocka_unit_test(limits_with_a_maximum_replace_nothing),
 		cmocka_unit_test(another_place_may_move_a_node),
 		cmocka_unit_test(diff_of_the_same_keeps),
 		cmocka_unit_test(diff_says_what_changed),

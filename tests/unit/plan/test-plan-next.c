@@ -246,8 +246,8 @@ static void changed_checks_touch_no_container(void **state)
 	struct plan_service *service = start_view(&view, PLAN_DONE, 1, 1);
 
 	(void)state;
-	free(add_component(service->spec, "web", "w1", 1)->checks);
-	service->spec->components[0].checks = xstrdup("other checks");
+	free(add_component(service->spec, "web", "w1", 1)->around);
+	service->spec->components[0].around = xstrdup("other checks");
 	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
 	plans(&view, "status done 1 good 1 step 8\ndesire web/1.1 run proven\n");
 }

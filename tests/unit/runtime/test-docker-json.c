@@ -69,6 +69,16 @@ static void create_leaves_out_what_is_not_asked(void **state)
 	assert_non_null(strstr(json, "\"10485760\""));
 }
 
+static void only_limits_that_change_are_sent(void **state)
+{
+	struct runtime_limits both = { .memory = 64u << 20, .cpus = 1.5 }, one = { .cpus = 2 };
+	_cleanup_(freep) char *a = docker_encode_limits(&both), *b = docker_encode_limits(&one);
+
+	(void)state;
+	assert_string_equal(a, "{\"Memory\":67108864,\"MemorySwap\":67108864,\"NanoCpus\":1500000000}");
+	assert_string_equal(b, "{\"NanoCpus\":2000000000}");
+}
+
 static void text_that_is_not_utf8_does_no_harm(void **state)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
@@ -361,6 +371,7 @@ int main(void)
 		cmocka_unit_test(usage_is_read_from_both_kinds_of_cgroups),
 		cmocka_unit_test(create_says_all_of_a_spec),
 		cmocka_unit_test(create_leaves_out_what_is_not_asked),
+		cmocka_unit_test(only_limits_that_change_are_sent),
 		cmocka_unit_test(text_that_is_not_utf8_does_no_harm),
 		cmocka_unit_test(exec_is_encoded),
 		cmocka_unit_test(inspect_is_decoded),

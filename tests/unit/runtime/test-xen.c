@@ -243,6 +243,27 @@ static void the_file_for_xl(void **state)
 	xen_config_release(&config);
 }
 
+static void what_may_grow_has_room_for_it(void **state)
+{
+	_cleanup_xen_node_ struct xen_node node = { 0 };
+	_cleanup_(freep) char *text = NULL;
+	struct xen_config config;
+
+	(void)state;
+	make_node(&node);
+	node.memory_max = 1024u << 20;
+	node.cpus_max = 3;
+	assert_int_equal(parse(SMALL "}", &config, NULL), 0);
+	assert_int_equal(xen_encode_config(&config, &node, false, NULL, 0, &text, NULL), 0);
+	assert_non_null(strstr(text, "\nmemory = 352\nvcpus = 2\nmaxmem = 1120\nmaxvcpus = 3\ncap = 150\n"));
+	/* One that was made for less than it asks for gets what it asks for. */
+	node.memory_max = 1u << 20;
+	node.cpus_max = 1;
+	assert_int_equal(xen_node_most_memory(&config, &node), 352u << 20);
+	assert_int_equal(xen_node_most_vcpus(&node), 2);
+	xen_config_release(&config);
+}
+
 static void what_xl_cannot_be_told_is_refused(void **state)
 {
 	static const char *const bad[] = { "/srv/a\"b", "/srv/a'b", "/srv/a\\b", "/srv/a\nb", "/srv/a\tb" };
@@ -425,6 +446,7 @@ int main(void)
 		cmocka_unit_test(a_node_comes_back_from_its_file),
 		cmocka_unit_test(a_state_comes_back_from_its_file),
 		cmocka_unit_test(the_file_for_xl),
+		cmocka_unit_test(what_may_grow_has_room_for_it),
 		cmocka_unit_test(what_xl_cannot_be_told_is_refused),
 		cmocka_unit_test(what_is_written_into_a_machine),
 		cmocka_unit_test(cards_have_an_address_of_their_own),
