@@ -75,7 +75,7 @@ static int explain(struct xen *xen, const char *id, int code, const struct err *
 	bool present = true;
 
 	xen_forget_sessions(xen, id);
-	if (xen_domain_present(xen, id, &present, NULL) == 0 && !present)
+	if (xen_domain_runs(xen, id, &present, NULL) == 0 && !present)
 		return err_set(err, ESRCH, _("The node %s does not run"), id);
 	return err_set(err, -code, "%s", err_text(why));
 }

@@ -149,7 +149,7 @@ static int put_stopped(struct xen *xen, const char *id, const struct runtime_fil
 	if (r < 0)
 		return r;
 	lock = xen_lock_node(config, id, LOCK_MS, err);
-	r = lock < 0 ? lock : xen_domain_present(xen, id, &present, err);
+	r = lock < 0 ? lock : xen_domain_runs(xen, id, &present, err);
 	if (r == 0 && present)
 		return -EAGAIN; /* it was just started */
 	disk = xen_node_disk(config, id);
@@ -181,7 +181,7 @@ static int put_once(struct xen *xen, const char *id, const struct runtime_file *
 		return r;
 	if (record.phase == XEN_RUNNING) {
 		present = xen_has_session(xen, id, record.run);
-		r = present ? 0 : xen_domain_present(xen, id, &present, err);
+		r = present ? 0 : xen_domain_runs(xen, id, &present, err);
 	}
 	if (r < 0)
 		return r;
@@ -200,7 +200,7 @@ int xen_put(struct runtime *rt, const char *id, const struct runtime_file *files
 	/* It ended or began between the two looks. */
 	if (r == -EHOSTUNREACH || r == -ETIMEDOUT || r == -ECONNREFUSED) {
 		xen_forget_sessions(xen, id);
-		if (xen_domain_present(xen, id, &present, NULL) == 0 && !present)
+		if (xen_domain_runs(xen, id, &present, NULL) == 0 && !present)
 			r = -EAGAIN;
 	}
 	return r == -EAGAIN ? put_once(xen, id, files, n, err) : r;

@@ -149,7 +149,9 @@ static int create_domain(const struct start *start)
 
 	if (r < 0)
 		return r;
-	strv_add_all(&run.argv, "xl", "create", "-q", path, NULL);
+	/* -e: without it xl leaves a guard behind that clears the machine away when it ends, but dies with the agent.
+	 */
+	strv_add_all(&run.argv, "xl", "create", "-q", "-e", path, NULL);
 	r = run_checked(&run, &output, &why);
 	if (r == 0)
 		return 0;
@@ -216,7 +218,7 @@ static int wait_for_ssh(const struct start *start, struct remote **ret)
 		if (clock_monotonic_ms() - looked < 5000)
 			continue;
 		looked = clock_monotonic_ms();
-		if (xen_domain_present(start->xen, start->node.name, &present, NULL) < 0)
+		if (xen_domain_runs(start->xen, start->node.name, &present, NULL) < 0)
 			present = true;
 	}
 	if (r == 0)
@@ -281,9 +283,13 @@ static int64_t next_sequence(struct xen *xen, const struct xen_config *config)
 static int begin(struct start *start, const struct xen_domains *domains)
 {
 	struct xen_record *record = &start->record;
-	bool present = xen_find_domain(domains, start->node.name) != NULL;
+	const struct xen_domain *domain = xen_find_domain(domains, start->node.name);
+	bool present = domain && domain->state == XEN_ALIVE;
 	int r = check_host(start);
 
+	/* Half made by an agent that died at it, or ended. */
+	if (r == 0 && domain && !present)
+		r = xen_destroy(start->xen, start->node.name, start->err);
 	if (r < 0)
 		return r;
 	if (!present) {
@@ -330,6 +336,13 @@ static int load_locked(struct start *start, const char *id)
 	return r;
 }
 
+static bool runs_already(const struct start *start, const struct xen_domains *domains)
+{
+	const struct xen_domain *domain = xen_find_domain(domains, start->node.name);
+
+	return start->record.phase == XEN_RUNNING && domain && domain->state != XEN_HALTED;
+}
+
 static int start_node(struct runtime *rt, const char *id, bool only_wanted, struct err *err)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
@@ -351,8 +364,7 @@ static int start_node(struct runtime *rt, const char *id, bool only_wanted, stru
 		r = r < 0 ? r : load_locked(&start, id);
 	}
 	r = r < 0 ? r : xen_list_domains(start.xen, &domains, &why);
-	if (r == 0 && (!only_wanted || start.record.wanted) &&
-	    !(start.record.phase == XEN_RUNNING && xen_find_domain(&domains, id))) {
+	if (r == 0 && (!only_wanted || start.record.wanted) && !runs_already(&start, &domains)) {
 		before = start.record;
 		if (start.record.phase == XEN_RUNNING)
 			r = xen_note_end(start.xen, id, &start.record, &why);
@@ -411,13 +423,13 @@ static bool ask_machine(struct start *start, int64_t timeout_ms)
 	return run_program(&run, NULL, NULL) == 0 && xen_wait_gone(start->xen, start->node.name, timeout_ms, NULL) == 0;
 }
 
-static int stop_domain(struct start *start, int64_t timeout_ms)
+static int stop_domain(struct start *start, bool runs, int64_t timeout_ms)
 {
 	const char *name = start->node.name;
 	bool ending;
 	int r;
 
-	if (start->record.phase == XEN_RUNNING) {
+	if (start->record.phase == XEN_RUNNING && runs) {
 		ending = ask_unit(start, timeout_ms) || (timeout_ms > 2000 && ask_machine(start, timeout_ms));
 		if (ending && xen_wait_gone(start->xen, name, xen_patience(start->config, POWEROFF_MS), NULL) == 0)
 			return xen_note_end(start->xen, name, &start->record, start->err);
@@ -429,19 +441,20 @@ static int stop_domain(struct start *start, int64_t timeout_ms)
 static int stop_locked(struct start *start, const char *id, int64_t timeout_ms)
 {
 	_cleanup_xen_domains_ struct xen_domains domains = { 0 };
-	bool has_record, present;
+	const struct xen_domain *domain;
+	bool has_record;
 	int r = xen_load_node(start->xen, id, &start->node, &start->record, &has_record, start->err);
 
 	r = r < 0 ? r : xen_list_domains(start->xen, &domains, start->err);
 	if (r < 0)
 		return r;
-	present = xen_find_domain(&domains, id) != NULL;
+	domain = xen_find_domain(&domains, id);
 	if (!has_record)
-		return present ? xen_destroy(start->xen, id, start->err) : 0;
+		return domain ? xen_destroy(start->xen, id, start->err) : 0;
 	start->record.wanted = false;
 	r = xen_save_record(start->config, start->node.name, &start->record, start->err);
-	if (r == 0 && present)
-		return stop_domain(start, timeout_ms);
+	if (r == 0 && domain)
+		return stop_domain(start, domain->state != XEN_HALTED, timeout_ms);
 	if (r == 0 && start->record.phase == XEN_RUNNING)
 		return xen_note_end(start->xen, start->node.name, &start->record, start->err);
 	if (r == 0 && start->record.phase == XEN_STARTING) {

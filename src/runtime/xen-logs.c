@@ -121,7 +121,7 @@ static int read_once(struct xen *xen, const char *id, int tail, bool follow, int
 		return 0; /* it never ran */
 	if (r == 0 && record.phase == XEN_RUNNING) {
 		present = xen_has_session(xen, id, record.run);
-		r = present ? 0 : xen_domain_present(xen, id, &present, err);
+		r = present ? 0 : xen_domain_runs(xen, id, &present, err);
 	}
 	if (r < 0)
 		return r;
@@ -131,7 +131,7 @@ static int read_once(struct xen *xen, const char *id, int tail, bool follow, int
 	if (r == -EAGAIN || r == -EHOSTUNREACH || r == -ETIMEDOUT) {
 		xen_forget_sessions(xen, id);
 		/* A log that is followed ends with its machine. */
-		if (xen_domain_present(xen, id, &present, NULL) == 0 && !present)
+		if (xen_domain_runs(xen, id, &present, NULL) == 0 && !present)
 			return follow ? 0 : -EAGAIN;
 	}
 	return r;

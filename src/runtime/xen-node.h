@@ -82,10 +82,16 @@ struct xen_disk_line {
 int xen_encode_config(const struct xen_config *config, const struct xen_node *node, bool pvh,
 		      const struct xen_disk_line *disks, size_t n_disks, char **ret, struct err *err);
 
-/* One of `xl list -l`. */
+/* One of `xl list`: the plain one, as the long one leaves out those that are half made. */
+enum xen_domain_state {
+	XEN_ALIVE,
+	XEN_HELD,   /* paused: it is just being made, or was left half made */
+	XEN_HALTED, /* its system has ended or crashed, and nobody has destroyed it yet; or somebody does */
+};
 struct xen_domain {
 	int id;
 	char *name;
+	enum xen_domain_state state;
 };
 struct xen_domains {
 	struct xen_domain *list;
@@ -93,10 +99,10 @@ struct xen_domains {
 };
 #define _cleanup_xen_domains_ _cleanup_(xen_domains_release)
 void xen_domains_release(struct xen_domains *domains);
-/* -EBADMSG when it is not what xl writes; at most 4096. Domain-0 is left out. */
-int xen_decode_domains(const char *json, size_t len, struct xen_domains *ret, struct err *err);
+/* -EBADMSG when it is not what xl writes; at most 4096. Domain-0 and those without a name are left out. */
+int xen_decode_domains(const char *text, struct xen_domains *ret, struct err *err);
 const struct xen_domain *xen_find_domain(const struct xen_domains *domains, const char *name);
-/* The line of `xl list NAME`: memory in bytes, vcpus, seconds. */
+/* Of the same: memory in bytes, vcpus, seconds. */
 int xen_decode_usage(const char *text, const char *name, struct runtime_usage *ret, struct err *err);
 /* A value of `xl info` ("xen_version : 4.17.5"); NULL when it is not there. The caller owns it. */
 char *xen_info_value(const char *text, const char *key);

@@ -127,7 +127,7 @@ static int resize_locked(struct resize *resize, const char *id, const struct run
 	resize->node.memory = limits->memory ? limits->memory : resize->node.memory;
 	resize->node.cpus = limits->cpus > 0 ? limits->cpus : resize->node.cpus;
 	if (has_record && resize->record.phase == XEN_RUNNING)
-		r = xen_domain_present(resize->xen, id, &present, resize->err);
+		r = xen_domain_runs(resize->xen, id, &present, resize->err);
 	if (r == 0 && present && limits->memory)
 		r = set_memory(resize);
 	if (r == 0 && present && limits->cpus > 0)

@@ -80,44 +80,83 @@ int xen_list_domains(struct xen *xen, struct xen_domains *ret, struct err *err)
 	if (r < 0)
 		return r;
 	run.timeout_ms = xen_patience(config, LIST_MS);
-	strv_add_all(&run.argv, "xl", "list", "-l", NULL);
+	strv_add_all(&run.argv, "xl", "list", NULL);
 	r = run_checked(&run, &output, err);
 	if (r < 0)
 		return err ? err_wrap(err, _("Cannot see Xen's machines")) : r;
-	return xen_decode_domains(output.data, output.len, ret, err);
+	return xen_decode_domains(buf_text(&output), ret, err);
+}
+
+static int look_at(struct xen *xen, const char *name, bool *ret_present, enum xen_domain_state *ret, struct err *err)
+{
+	_cleanup_xen_domains_ struct xen_domains domains = { 0 };
+	const struct xen_domain *domain;
+	int r = xen_list_domains(xen, &domains, err);
+
+	if (r < 0)
+		return r;
+	domain = xen_find_domain(&domains, name);
+	*ret_present = domain != NULL;
+	*ret = domain ? domain->state : XEN_HALTED;
+	return 0;
 }
 
 int xen_domain_present(struct xen *xen, const char *name, bool *ret, struct err *err)
 {
-	_cleanup_xen_domains_ struct xen_domains domains = { 0 };
-	int r = xen_list_domains(xen, &domains, err);
+	enum xen_domain_state state;
+
+	return look_at(xen, name, ret, &state, err);
+}
+
+int xen_domain_runs(struct xen *xen, const char *name, bool *ret, struct err *err)
+{
+	enum xen_domain_state state;
+	int r = look_at(xen, name, ret, &state, err);
 
 	if (r == 0)
-		*ret = xen_find_domain(&domains, name) != NULL;
+		*ret &= state != XEN_HALTED;
 	return r;
+}
+
+/* Its own end may be quicker: whether it is gone decides. */
+static void tell_destroy(const struct xen_config *config, const char *name)
+{
+	_cleanup_run_ struct run run = { .timeout_ms = xen_patience(config, DESTROY_MS) };
+	_cleanup_buf_ struct buf output = { 0 };
+
+	strv_add_all(&run.argv, "xl", "destroy", name, NULL);
+	run_program(&run, &output, NULL);
 }
 
 /* `xl shutdown -w` and `xl destroy` may return before the domain is gone. */
 int xen_wait_gone(struct xen *xen, const char *name, int64_t ms, struct err *err)
 {
 	int64_t deadline = clock_monotonic_ms() + ms;
+	const struct xen_config *config;
+	bool told = false;
+	int r = xen_config_of(xen, &config, err);
 
-	for (;;) {
+	while (r == 0) {
+		enum xen_domain_state state;
 		bool present = false;
-		int r = xen_domain_present(xen, name, &present, err);
 
+		r = look_at(xen, name, &present, &state, err);
 		if (r < 0 || !present)
 			return r;
-		if (clock_monotonic_ms() >= deadline)
+		/* Nobody else does that: xl's own guard of a machine would die with the agent that called it. */
+		if (state == XEN_HALTED && !told)
+			tell_destroy(config, name);
+		else if (clock_monotonic_ms() >= deadline)
 			return err_set(err, ETIMEDOUT, _("The machine %s is still there"), name);
-		poll(NULL, 0, 200);
+		else
+			poll(NULL, 0, 200);
+		told |= state == XEN_HALTED;
 	}
+	return r;
 }
 
 int xen_destroy(struct xen *xen, const char *name, struct err *err)
 {
-	_cleanup_run_ struct run run = { 0 };
-	_cleanup_buf_ struct buf output = { 0 };
 	const struct xen_config *config;
 	bool present = false;
 	int r = xen_config_of(xen, &config, err);
@@ -125,11 +164,8 @@ int xen_destroy(struct xen *xen, const char *name, struct err *err)
 	r = r < 0 ? r : xen_domain_present(xen, name, &present, err);
 	if (r < 0 || !present)
 		return r;
-	run.timeout_ms = xen_patience(config, DESTROY_MS);
-	strv_add_all(&run.argv, "xl", "destroy", name, NULL);
-	/* Its own end may be quicker: whether it is gone decides. */
-	run_program(&run, &output, NULL);
-	r = xen_wait_gone(xen, name, run.timeout_ms, err);
+	tell_destroy(config, name);
+	r = xen_wait_gone(xen, name, xen_patience(config, DESTROY_MS), err);
 	return r < 0 && err ? err_wrap(err, _("Cannot destroy the machine %s"), name) : r;
 }
 
@@ -286,12 +322,12 @@ void xen_seen_release(struct xen_seen *seen)
 	xen_node_release(&seen->node);
 }
 
-/* One that was running when it was last looked at, and has no domain: its end is noted by the first who sees it. */
+/* One that was running when it was last looked at, and does not: its end is noted by the first who sees it. */
 static int ended(struct xen *xen, const struct xen_config *config, struct xen_seen *seen, struct err *err)
 {
 	const char *name = seen->node.name;
 	_cleanup_(closep) int lock = xen_lock_node(config, name, 0, NULL);
-	bool present = false;
+	bool runs = false;
 	int r;
 
 	if (lock < 0) {
@@ -301,13 +337,13 @@ static int ended(struct xen *xen, const struct xen_config *config, struct xen_se
 	}
 	r = load_record(config, name, &seen->record, NULL);
 	if (r == 0 && (seen->record.phase == XEN_RUNNING || seen->record.phase == XEN_STARTING))
-		r = xen_domain_present(xen, name, &present, err);
-	if (r < 0)
-		return r;
-	if (!present && seen->record.phase == XEN_RUNNING)
-		return xen_note_end(xen, name, &seen->record, err);
-	seen->running = present && seen->record.phase == XEN_RUNNING;
-	return 0;
+		r = xen_domain_runs(xen, name, &runs, err);
+	if (r == 0 && !runs && seen->record.phase == XEN_RUNNING) {
+		r = xen_destroy(xen, name, err);
+		return r < 0 ? r : xen_note_end(xen, name, &seen->record, err);
+	}
+	seen->running = runs && seen->record.phase == XEN_RUNNING;
+	return r;
 }
 
 static enum runtime_state state_of(const struct xen_seen *seen)
@@ -321,7 +357,8 @@ int xen_look(struct xen *xen, const char *name, const struct xen_domains *domain
 	     struct err *err)
 {
 	const struct xen_config *config;
-	bool has_record = false, present = xen_find_domain(domains, name) != NULL;
+	const struct xen_domain *domain = xen_find_domain(domains, name);
+	bool has_record = false, runs = domain && domain->state != XEN_HALTED;
 	int r = xen_config_of(xen, &config, err), lock;
 
 	*ret = (struct xen_seen){ 0 };
@@ -336,8 +373,8 @@ int xen_look(struct xen *xen, const char *name, const struct xen_domains *domain
 			close(lock);
 		return 0;
 	}
-	ret->running = present && ret->record.phase == XEN_RUNNING;
-	if (!present && ret->record.phase == XEN_RUNNING)
+	ret->running = runs && ret->record.phase == XEN_RUNNING;
+	if (!runs && ret->record.phase == XEN_RUNNING)
 		r = ended(xen, config, ret, err);
 	ret->state = state_of(ret);
 	return r;
@@ -345,7 +382,7 @@ int xen_look(struct xen *xen, const char *name, const struct xen_domains *domain
 
 int xen_find_running(struct xen *xen, const char *id, struct xen_node *node, struct xen_record *record, struct err *err)
 {
-	bool has_record = false, present = false;
+	bool has_record = false, runs = false;
 	int r = xen_load_node(xen, id, node, record, &has_record, err);
 
 	if (r < 0)
@@ -353,9 +390,9 @@ int xen_find_running(struct xen *xen, const char *id, struct xen_node *node, str
 	if (has_record && record->phase == XEN_RUNNING) {
 		if (xen_has_session(xen, id, record->run))
 			return 0;
-		r = xen_domain_present(xen, id, &present, err);
+		r = xen_domain_runs(xen, id, &runs, err);
 	}
-	if (r == 0 && !present)
+	if (r == 0 && !runs)
 		r = err_set(err, ESRCH, _("The node %s does not run"), id);
 	return r;
 }

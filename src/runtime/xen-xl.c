@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What is said to xl and what it says, without running it. */
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -156,64 +155,73 @@ const struct xen_domain *xen_find_domain(const struct xen_domains *domains, cons
 	return NULL;
 }
 
-/* The list in what xl said: libxl's words about machines that just come or go are on lines of their own around it. */
-static json_t *find_list(const char *text, size_t len)
-{
-	size_t start = 0;
+/* "tepuy.portal.web.1.5    3   352     1     -b----      12.3": name, number, MiB, processors, state, seconds. */
+struct line {
+	char name[256], state[8];
+	int id;
+	unsigned long long mib;
+	unsigned vcpus;
+	double seconds;
+};
 
-	while (start < len && !(text[start] == '[' && (start == 0 || text[start - 1] == '\n')))
-		start++;
-	while (len > start && text[len - 1] != ']')
-		len--;
-	return len > start ? json_loadb(text + start, len - start, 0, NULL) : NULL;
+/* libxl's words about machines that just come or go may stand on lines of their own among the others. */
+static bool decode_line(const char *text, size_t len, struct line *ret)
+{
+	_cleanup_(freep) char *line = xstrndup(text, len);
+	int end = 0;
+
+	return sscanf(line, "%255s %d %llu %u %7s %lf%n", ret->name, &ret->id, &ret->mib, &ret->vcpus, ret->state,
+		      &ret->seconds, &end) == 6 &&
+	       !line[(size_t)end + strspn(line + end, " ")] && strlen(ret->state) == 6 && ret->id >= 0 &&
+	       ret->id <= 0x7ff0 && ret->mib <= 1u << 30 && ret->seconds >= 0 && ret->seconds < 1e12;
 }
 
-int xen_decode_domains(const char *json, size_t len, struct xen_domains *ret, struct err *err)
+/* "rbpscd": runs, blocked, paused, shut down, crashed, dying. */
+static enum xen_domain_state state_of(const char *letters)
 {
-	json_auto_t *root = find_list(json, len);
-	_cleanup_xen_domains_ struct xen_domains domains = { 0 };
-	const json_t *item;
-	size_t i;
+	if (strpbrk(letters, "scd"))
+		return XEN_HALTED;
+	return strchr(letters, 'p') ? XEN_HELD : XEN_ALIVE;
+}
 
-	if (!json_is_array(root) || json_array_size(root) > MOST_DOMAINS)
-		return err_set(err, EBADMSG, _("xl's list of machines is no JSON list"));
-	domains.list = xcalloc(json_array_size(root), sizeof(*domains.list));
-	json_array_foreach(root, i, item)
-	{
-		json_int_t id = json_integer_value(json_object_get(item, "domid"));
-		const char *name = json_string_value(
-		    json_object_get(json_object_get(json_object_get(item, "config"), "c_info"), "name"));
+int xen_decode_domains(const char *text, struct xen_domains *ret, struct err *err)
+{
+	struct xen_domains domains = { 0 };
+	size_t cap = 0;
+	bool complete = false;
 
-		if (!json_is_integer(json_object_get(item, "domid")) || id < 0 || id > 0x7ff0)
-			return err_set(err, EBADMSG, _("xl's list of machines has one without a number"));
-		/* One that is just being made or destroyed may have no name. */
-		if (id > 0 && name)
-			domains.list[domains.n++] = (struct xen_domain){ (int)id, xstrdup(name) };
+	for (size_t len; *text && domains.n < MOST_DOMAINS; text += len + (text[len] == '\n')) {
+		struct line line;
+
+		len = strcspn(text, "\n");
+		if (!decode_line(text, len, &line))
+			continue;
+		complete |= line.id == 0;
+		if (line.id == 0 || line.name[0] == '(')
+			continue;
+		domains.list = grow_array(domains.list, domains.n, &cap, sizeof(*domains.list));
+		domains.list[domains.n++] = (struct xen_domain){ line.id, xstrdup(line.name), state_of(line.state) };
+	}
+	if (!complete) {
+		xen_domains_release(&domains);
+		return err_set(err, EBADMSG, _("xl's list of machines does not begin with this host's own"));
 	}
 	*ret = domains;
-	domains = (struct xen_domains){ 0 };
 	return 0;
 }
 
-/* "tepuy.portal.web.1.5    3   352     1     -b----      12.3" */
 int xen_decode_usage(const char *text, const char *name, struct runtime_usage *ret, struct err *err)
 {
-	size_t len = strlen(name);
+	for (size_t len; *text; text += len + (text[len] == '\n')) {
+		struct line line;
 
-	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-		unsigned long long memory;
-		unsigned vcpus;
-		double seconds;
-
-		if (strncmp(line, name, len) || line[len] != ' ' ||
-		    sscanf(line + len, " %*u %llu %u %*s %lf", &memory, &vcpus, &seconds) != 3)
+		len = strcspn(text, "\n");
+		if (!decode_line(text, len, &line) || strcmp(line.name, name))
 			continue;
-		if (memory > (1u << 30) || !(seconds >= 0 && seconds < 1e12))
-			continue;
-		*ret = (struct runtime_usage){ .memory = memory * MIB,
-					       .memory_max = memory * MIB,
-					       .cpu_ms = (int64_t)(seconds * 1000),
-					       .cpus = vcpus };
+		*ret = (struct runtime_usage){ .memory = line.mib * MIB,
+					       .memory_max = line.mib * MIB,
+					       .cpu_ms = (int64_t)(line.seconds * 1000),
+					       .cpus = line.vcpus };
 		return 0;
 	}
 	return err_set(err, EBADMSG, _("xl said nothing about the machine %s that is understood"), name);

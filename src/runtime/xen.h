@@ -67,10 +67,13 @@ int xen_volume_disk(const struct runtime_mount *mount, char **ret, bool *ret_is_
 
 /* xl. */
 int xen_list_domains(struct xen *xen, struct xen_domains *ret, struct err *err);
+/* Whether there is one, be it half made or ended: it has its memory and its disks. */
 int xen_domain_present(struct xen *xen, const char *name, bool *ret, struct err *err);
+/* Whether it has not ended. */
+int xen_domain_runs(struct xen *xen, const char *name, bool *ret, struct err *err);
 /* Destroys it and waits until it is gone; absent: 0. */
 int xen_destroy(struct xen *xen, const char *name, struct err *err);
-/* Waits until it is gone: 0, -ETIMEDOUT. */
+/* Waits until it is gone, and clears it away when its system has ended: 0, -ETIMEDOUT. */
 int xen_wait_gone(struct xen *xen, const char *name, int64_t ms, struct err *err);
 int xen_info(const char *key, char **ret, struct err *err);
 

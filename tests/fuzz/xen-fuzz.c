@@ -51,6 +51,7 @@ static void fuzz_node(const char *bytes, size_t len)
 static void fuzz_texts(const char *bytes, size_t len)
 {
 	_cleanup_(freep) char *text = xstrndup(bytes, len), *value = NULL;
+	_cleanup_xen_domains_ struct xen_domains domains = { 0 };
 	struct runtime_usage usage;
 	struct xen_config config;
 	bool memory;
@@ -58,6 +59,7 @@ static void fuzz_texts(const char *bytes, size_t len)
 
 	if (xen_decode_usage(text, "tepuy.a.b.1.1", &usage, NULL) == 0 && usage.cpu_ms < 0)
 		abort();
+	xen_decode_domains(text, &domains, NULL);
 	value = xen_info_value(text, "free_memory");
 	xen_decode_exit(text, 1, &code, &memory);
 	if (xen_config_parse("xen.json", text, strlen(text), &config, NULL) == 0)
@@ -68,7 +70,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *bytes = (const char *)data + 2;
 	size_t len = size - 2;
-	_cleanup_xen_domains_ struct xen_domains domains = { 0 };
 	struct xen_record record;
 
 	if (size < 2)
@@ -80,14 +81,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 'n':
 		fuzz_node(bytes, len);
 		break;
-	case 't':
-		fuzz_texts(bytes, len);
-		break;
 	case 'r':
 		xen_record_decode(bytes, len, &record, NULL);
 		break;
 	default:
-		xen_decode_domains(bytes, len, &domains, NULL);
+		fuzz_texts(bytes, len);
 	}
 	return 0;
 }

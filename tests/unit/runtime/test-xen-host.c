@@ -20,15 +20,15 @@
 #define OURS "tepuy.shop.web.1.1"
 #define OTHER "tepuy.shop.web.1.2"
 
-/* `xl list -l` says what `domains` has; all calls are noted in `calls`; `create` fails. */
+/* `xl list` says what `domains` has; all calls are noted in `calls`; `create` fails. */
 static const char xl[] =
     "#!/bin/sh\n"
     "dir=$(dirname \"$0\")\n"
     "echo \"$*\" >>\"$dir/calls\"\n"
     "case \"$1 $2\" in\n"
-    "'list -l') cat \"$dir/domains\" ;;\n"
+    "'list ') cat \"$dir/domains\" ;;\n"
     "'info ') printf 'xen_version            : 4.17.5\\nfree_memory            : 100\\n' ;;\n"
-    "'destroy '*) printf '[]' >\"$dir/domains\" ;;\n"
+    "'destroy '*) sed -i \"/^$2 /d\" \"$dir/domains\" ;;\n"
     "'create '*) echo 'libxl: error: this xl cannot create' >&2; echo 'libxl: error: nor clear away' >&2;"
     " exit 3 ;;\n"
     "*) echo \"this xl cannot $1\" >&2; exit 1 ;;\n"
@@ -53,6 +53,28 @@ static void make_directory(const struct host *host, const char *name)
 	assert_int_equal(fs_mkdirs(path, 0700, NULL), 0);
 }
 
+#define ROW "%-40s %5d   352     1     %s       1.0\n"
+
+/* Domain-0 and those, NULL at the end: names, each with its state behind a blank if it is another than alive. */
+static void domains(const struct host *host, ...)
+{
+	_cleanup_buf_ struct buf text = { 0 };
+	const char *name;
+	va_list ap;
+	int id = 0;
+
+	buf_adds(&text, "Name                                        ID   Mem VCPUs\tState\tTime(s)\n");
+	buf_printf(&text, ROW, "Domain-0", id, "r-----");
+	va_start(ap, host);
+	while ((name = va_arg(ap, const char *))) {
+		_cleanup_(freep) char *one = xstrndup(name, strcspn(name, " "));
+
+		buf_printf(&text, ROW, one, ++id, name[strlen(one)] ? name + strlen(one) + 1 : "-b----");
+	}
+	va_end(ap);
+	write_file(host, "domains", buf_text(&text), 0644);
+}
+
 static int host_make(void **state)
 {
 	struct host *host = xcalloc(1, sizeof(*host));
@@ -68,7 +90,7 @@ static int host_make(void **state)
 	setenv("PATH", first, 1);
 	write_file(host, "xen.json", config, 0644);
 	write_file(host, "xl", xl, 0755);
-	write_file(host, "domains", "[]", 0644);
+	domains(host, NULL);
 	write_file(host, "calls", "", 0644);
 	write_file(host, "kernel", "", 0644);
 	write_file(host, "initrd", "", 0644);
@@ -92,23 +114,6 @@ static int host_free(void **state)
 	free(host->dir);
 	free(host);
 	return 0;
-}
-
-/* Domain-0 and those, NULL at the end. */
-static void domains(const struct host *host, ...)
-{
-	_cleanup_buf_ struct buf text = { 0 };
-	const char *name;
-	va_list ap;
-	int id = 0;
-
-	buf_adds(&text, "[{\"domid\":0,\"config\":{\"c_info\":{\"name\":\"Domain-0\"}}}");
-	va_start(ap, host);
-	while ((name = va_arg(ap, const char *)))
-		buf_printf(&text, ",{\"domid\":%d,\"config\":{\"c_info\":{\"name\":\"%s\"}}}", ++id, name);
-	va_end(ap);
-	buf_adds(&text, "]");
-	write_file(host, "domains", buf_text(&text), 0644);
 }
 
 /* A node without a network; `volume`: where its disk is, NULL: none. Without `record` it is half made. */
@@ -252,6 +257,47 @@ static void a_machine_that_went_without_a_word_was_killed(void **state)
 	assert_true(record_of(host, OURS).wanted);
 }
 
+/* Its guard, if xl left one, died with the agent that had started it. */
+static void a_machine_whose_system_has_ended_is_cleared_away(void **state)
+{
+	static const char *const ends[] = { OURS " ---s--", OURS " ---sc-" };
+	const struct host *host = *state;
+	struct runtime_node one;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		node(host, OURS, NULL, &running);
+		domains(host, ends[i], NULL);
+		write_file(host, "calls", "", 0644);
+		assert_int_equal(host->rt->ops->inspect(host->rt, OURS, &one, NULL), 0);
+		assert_int_equal(one.state, RUNTIME_EXITED);
+		runtime_node_release(&one);
+		assert_true(was_called(host, "destroy " OURS));
+		assert_int_equal(record_of(host, OURS).phase, XEN_ENDED);
+	}
+	/* One that an administrator paused runs. */
+	node(host, OURS, NULL, &running);
+	domains(host, OURS " --p---", NULL);
+	assert_int_equal(host->rt->ops->inspect(host->rt, OURS, &one, NULL), 0);
+	assert_int_equal(one.state, RUNTIME_RUNNING);
+	runtime_node_release(&one);
+}
+
+/* xl was killed at it: it has memory and a name, and would be in the way for ever. */
+static void a_machine_that_is_half_made_is_made_anew(void **state)
+{
+	const struct host *host = *state;
+
+	node(host, OURS, NULL, &starting);
+	domains(host, OURS " --p---", NULL);
+	assert_int_equal(host->rt->ops->start(host->rt, OURS, NULL), -EIO); /* this xl cannot create */
+	assert_true(was_called(host, "destroy " OURS));
+	assert_true(was_called(host, "create"));
+	domains(host, OURS " --p---", NULL);
+	write_file(host, "calls", "", 0644);
+	assert_int_equal(host->rt->ops->remove(host->rt, OURS, NULL), 0);
+	assert_true(was_called(host, "destroy " OURS));
+}
+
 static void a_disk_is_never_in_two_machines(void **state)
 {
 	const struct host *host = *state;
@@ -380,6 +426,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(machines_that_nothing_here_made_are_told, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_half_made_node_is_broken_until_it_is_removed, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_machine_that_went_without_a_word_was_killed, host_make, host_free),
+		cmocka_unit_test_setup_teardown(a_machine_whose_system_has_ended_is_cleared_away, host_make, host_free),
+		cmocka_unit_test_setup_teardown(a_machine_that_is_half_made_is_made_anew, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_disk_is_never_in_two_machines, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_disk_goes_with_its_node, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_disk_whose_name_was_anothers_is_free, host_make, host_free),

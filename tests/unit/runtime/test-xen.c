@@ -329,29 +329,41 @@ static void cards_have_an_address_of_their_own(void **state)
 	assert_string_equal(second, "02:c0:00:02:64:01");
 }
 
+#define HEAD "Name                                        ID   Mem VCPUs\tState\tTime(s)\n"
+#define DOM0 "Domain-0                                     0  2048     2     r-----    4711.0\n"
+
 static void xl_lists_its_machines(void **state)
 {
-	static const char json[] =
-	    "libxl: error: Domain 5:[gone]\n[{\"domid\":0,\"config\":{\"c_info\":{\"name\":\"Domain-0\"}}},"
-	    "{\"domid\":3,\"config\":{\"c_info\":{\"type\":\"pv\",\"name\":\"tepuy.a.b.1.1\"}}},"
-	    "{\"domid\":4,\"config\":{\"c_info\":{}}}]\nlibxl: warning\n";
+	static const char text[] =
+	    HEAD DOM0 "tepuy.a.b.1.1                                3   352     2     -b----      12.3\n"
+		      "libxl: error: Domain 5:gone\n"
+		      "tepuy.a.b.2.1                                6   352     1     --p---       0.0\n"
+		      "tepuy.a.b.3.1                                7   352     1     ---s--       9.0\n"
+		      "tepuy.a.b.4.1                                8     0     1     ---sc-       9.0\n"
+		      "tepuy.a.b.5.1                                9     0     1     --ps-d       9.0\n"
+		      "(null)                                      10     0     1     --p---       0.0\n"
+		      "with a blank                                11   352     1     -b----       1.0\n"
+		      "short                                       12   352     1     -b";
 	_cleanup_xen_domains_ struct xen_domains domains = { 0 };
 
 	(void)state;
-	assert_int_equal(xen_decode_domains(json, strlen(json), &domains, NULL), 0);
-	assert_int_equal(domains.n, 1);
+	assert_int_equal(xen_decode_domains(text, &domains, NULL), 0);
+	assert_int_equal(domains.n, 5);
 	assert_int_equal(xen_find_domain(&domains, "tepuy.a.b.1.1")->id, 3);
+	assert_int_equal(xen_find_domain(&domains, "tepuy.a.b.1.1")->state, XEN_ALIVE);
+	assert_int_equal(xen_find_domain(&domains, "tepuy.a.b.2.1")->state, XEN_HELD);
+	for (size_t i = 2; i < domains.n; i++)
+		assert_int_equal(domains.list[i].state, XEN_HALTED);
 	assert_null(xen_find_domain(&domains, "Domain-0"));
-	assert_int_equal(xen_decode_domains("{}", 2, &domains, NULL), -EBADMSG);
-	assert_int_equal(xen_decode_domains("[{}]", 4, &domains, NULL), -EBADMSG);
-	assert_int_equal(xen_decode_domains("[{\"domid\":-1}]", 14, &domains, NULL), -EBADMSG);
-	assert_int_equal(xen_decode_domains("", 0, &domains, NULL), -EBADMSG);
+	assert_int_equal(xen_decode_domains("", &domains, NULL), -EBADMSG);
+	assert_int_equal(xen_decode_domains(HEAD, &domains, NULL), -EBADMSG);
+	assert_int_equal(xen_decode_domains("Domain-0 -1 2048 2 r----- 1.0\n", &domains, NULL), -EBADMSG);
 }
 
 static void xl_tells_what_a_machine_uses(void **state)
 {
-	static const char text[] = "Name                                        ID   Mem VCPUs\tState\tTime(s)\n"
-				   "tepuy.a.b.1.1                                3   352     2     -b----      12.3\n";
+	static const char text[] =
+	    HEAD "tepuy.a.b.1.1                                3   352     2     -b----      12.3\n";
 	struct runtime_usage usage;
 
 	(void)state;
