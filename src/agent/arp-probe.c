@@ -8,6 +8,7 @@
 #include <netinet/if_ether.h>
 #include <netpacket/packet.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -85,16 +86,16 @@ static bool answered(int fd, struct in_addr address)
 	return false;
 }
 
-bool arp_probe(const char *interface, struct in_addr address)
+int arp_probe(const char *interface, struct in_addr address)
 {
 	unsigned char hardware[ETH_ALEN];
 	_cleanup_(closep) int fd = open_on(interface, hardware);
+	int r = fd < 0 ? fd : 0;
 
-	for (int i = 0; fd >= 0 && i < TRIES; i++) {
-		if (ask(fd, interface, hardware, address) < 0)
-			return false;
-		if (answered(fd, address))
-			return true;
+	for (int i = 0; r == 0 && i < TRIES; i++) {
+		r = ask(fd, interface, hardware, address);
+		if (r == 0 && answered(fd, address))
+			return 1;
 	}
-	return false;
+	return r;
 }

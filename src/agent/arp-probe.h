@@ -3,12 +3,11 @@
 #define TEPUY_AGENT_ARP_PROBE_H
 
 #include <netinet/in.h>
-#include <stdbool.h>
 
 /*
  * Does somebody on the network behind that interface answer for this address (RFC 5227)? Blocks for up to a second.
- * False also when it cannot be asked: the interface is not there, or may not be used.
+ * 1: yes; 0: nobody did; -errno: it cannot be asked, as the interface is not there or may not be used.
  */
-bool arp_probe(const char *interface, struct in_addr address);
+int arp_probe(const char *interface, struct in_addr address);
 
 #endif

@@ -15,6 +15,7 @@
 struct guests {
 	const struct node_env *env;
 	pthread_mutex_t work; /* one at a time speaks with Consul: a give-back must not meet a taking */
+	bool unprobed;        /* it was told that nobody can be asked who has an address; of `work` */
 	pthread_mutex_t lock; /* of `taken` */
 	struct strv taken;    /* instances that took addresses in this life of the agent */
 };
@@ -174,6 +175,17 @@ static int none_left(const struct runtime_network *network, uint32_t n, unsigned
 	    n, network->address, last);
 }
 
+/* Once is enough. */
+static void tell_unprobed(struct guests *guests, const char *bridge, int code)
+{
+	if (!guests->unprobed)
+		log_warning(
+		    "Nobody can be asked on %s who has an address (%s): those that only Consul says are free are "
+		    "given to machines.",
+		    bridge, strerror(code));
+	guests->unprobed = true;
+}
+
 /* The lowest that is free by Consul's word and by the network's. */
 static int take_one(struct guests *guests, const struct consul_kvs *kvs, const struct runtime_network *network,
 		    const char *instance, char **ret, struct err *err)
@@ -195,7 +207,10 @@ static int take_one(struct guests *guests, const struct consul_kvs *kvs, const s
 		inet_ntop(AF_INET, &binary, address, sizeof(address));
 		if (find(kvs, address))
 			continue;
-		if (arp_probe(network->bridge, binary)) {
+		r = arp_probe(network->bridge, binary);
+		if (r < 0)
+			tell_unprobed(guests, network->bridge, -r);
+		if (r > 0) {
 			log_warning("The address %s of this host's range is in use by something else on the network.",
 				    address);
 			strangers++;
