@@ -38,11 +38,25 @@ static enum converge_step run(const struct converge_view *view)
 	return view->links_known && !view->volumes_held ? CONVERGE_LAUNCH : CONVERGE_NOTHING;
 }
 
+/* Does not run, and will not by itself: what ended, a runtime may be about to start again. */
+static bool at_rest(const struct converge_view *view)
+{
+	switch (view->container) {
+	case CONTAINER_UNKNOWN:
+	case CONTAINER_RUNNING:
+		return false;
+	case CONTAINER_EXITED:
+		return view->stopped;
+	default:
+		return true;
+	}
+}
+
 static enum converge_step stop(const struct converge_view *view)
 {
 	if (view->registered)
 		return CONVERGE_DEREGISTER;
-	return view->container == CONTAINER_RUNNING ? CONVERGE_STOP : CONVERGE_NOTHING;
+	return at_rest(view) ? CONVERGE_NOTHING : CONVERGE_STOP;
 }
 
 enum converge_step converge_next(const struct converge_view *view)
@@ -70,8 +84,11 @@ const char *converge_state(const struct converge_view *view, bool failed)
 	bool runs = view->container == CONTAINER_RUNNING;
 
 	/* Also of one whose last step failed, as a build that was under way: the leader waits for this answer. */
-	if (view->desired == NODE_STOP && !runs && view->container != CONTAINER_UNKNOWN && !view->registered)
+	if (view->desired == NODE_STOP && at_rest(view) && !view->registered)
 		return "stopped";
+	/* It ended by itself; what was said holds until its runtime was told that it is to stay so. */
+	if (view->desired == NODE_STOP && view->container == CONTAINER_EXITED && !view->registered)
+		return failed ? "failed" : NULL;
 	if (failed || (view->foreign && view->desired != NODE_STOP))
 		return "failed";
 	if (view->desired == NODE_STOP)

@@ -49,6 +49,7 @@ struct converge_view {
 	bool proven;       /* its checks passed once since it started, or Consul has taken over checking */
 	bool configured;   /* its files are those of the present links */
 	bool sized;        /* its limits are those that are wanted, as far as they may change while it runs */
+	bool stopped;      /* the runtime was told to stop it since it last ran: it does not start it again by itself */
 	bool unwell;       /* its checks did not pass when it was last looked at, and it is time to look again */
 	bool has_state;    /* its state key exists */
 	int64_t retry_ms;  /* not before this time, after a failure; 0: at once */

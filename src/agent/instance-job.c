@@ -154,7 +154,7 @@ static void launched(struct instance *instance, struct job *job)
 	job->node = (struct runtime_node){ 0 };
 	instance->container = instance->node.state == RUNTIME_RUNNING ? CONTAINER_RUNNING : CONTAINER_EXITED;
 	instance->launched_ms = clock_monotonic_ms();
-	instance->proven = instance->unwell = false;
+	instance->proven = instance->unwell = instance->stopped = false;
 	if (instance->failures) {
 		free(instance->log);
 		instance->log = TAKE_PTR(job->log);
@@ -233,6 +233,7 @@ static void succeeded(struct instance *instance, struct job *job)
 	case CONVERGE_STOP:
 		instance->container = CONTAINER_EXITED;
 		instance->proven = false;
+		instance->stopped = true;
 		break;
 	case CONVERGE_REMOVE:
 		instance->container = CONTAINER_NONE;

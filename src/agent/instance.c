@@ -196,6 +196,7 @@ bool instance_observe(struct instance *instance, const struct runtime_node *node
 				      : node->state == RUNTIME_CREATED ? CONTAINER_CREATED
 								       : CONTAINER_EXITED;
 	}
+	instance->stopped &= instance->container != CONTAINER_RUNNING;
 	if (instance->container != CONTAINER_RUNNING)
 		instance->proven = false;
 	else if (was_unknown && instance->registered)
@@ -442,6 +443,7 @@ static struct converge_view view_of(const struct instance *instance, const json_
 		.proven = instance->proven,
 		.configured = has_files_of(instance, context),
 		.sized = is_sized(instance),
+		.stopped = instance->stopped,
 		.unwell = instance->unwell && clock_monotonic_ms() >= instance->look_ms,
 		.has_state = instance->has_state,
 		.retry_ms = instance->retry_ms,

@@ -41,6 +41,7 @@ struct instance {
 	bool found_told;          /* and we asked for that since Consul was last away */
 	uint64_t seen_after;      /* only a look at the runtime that began after this one knows what is now */
 	bool image_ready, registered, proven;
+	bool stopped;         /* see converge_view */
 	char *level;          /* digest of the registration that Consul has, NULL: unknown */
 	char *files;          /* fingerprint of the context that its files were made from, NULL: unknown */
 	char *limits;         /* those that it has, as node_limits_text tells them, NULL: unknown */

@@ -296,6 +296,7 @@ static void launch(struct world *w, int slot)
 	a->version_checks = a->heard.checks;
 	memset(a->route, 0, sizeof(a->route));
 	a->routed = false;
+	a->again_at = NEVER;
 	a->container = nature == START_FAILS ? CONTAINER_EXITED : CONTAINER_RUNNING;
 	a->healthy_at = nature == NEVER_HEALTHY ? NEVER
 			: nature == SLOW        ? w->now + between(w, 5000, 15000)
@@ -362,11 +363,13 @@ static bool effect(struct world *w, int slot)
 			return false;
 		if (a->container == CONTAINER_RUNNING)
 			a->container = CONTAINER_EXITED;
+		a->again_at = NEVER;
 		break;
 	case CONVERGE_REMOVE:
 		if (hiccup && chance(w, 2))
 			return false;
 		a->container = CONTAINER_NONE;
+		a->again_at = NEVER;
 		break;
 	default:
 		return true;
@@ -409,7 +412,7 @@ static void succeeded(struct world *w, int slot)
 		a->mind.container = CONTAINER_RUNNING;
 		a->mind.launched_ms = w->now;
 		sooner(&w->hosts[w->kv.records[slot].host].links_at, w->now + 1);
-		a->mind.proven = false;
+		a->mind.proven = a->mind.stopped = false;
 		return; /* a launch that ends at once is no success */
 	case CONVERGE_PROBE:
 	case CONVERGE_REGISTER:
@@ -418,6 +421,7 @@ static void succeeded(struct world *w, int slot)
 	case CONVERGE_STOP:
 		a->mind.container = CONTAINER_EXITED;
 		a->mind.proven = false;
+		a->mind.stopped = true;
 		break;
 	case CONVERGE_REMOVE:
 		a->mind.container = CONTAINER_NONE;
@@ -498,6 +502,8 @@ static struct converge_view view_of(const struct world *w, int slot)
 		    a->registered && a->maintenance == (a->heard.desired == PLAN_DRAIN) && a->checks == a->heard.checks,
 		.proven = a->mind.proven,
 		.configured = true,
+		.sized = true,
+		.stopped = a->mind.stopped,
 		.has_state = a->mind.has_state,
 		.retry_ms = a->mind.retry_ms,
 		.now_ms = w->now,
@@ -514,6 +520,9 @@ static void observe(struct world *w, int slot)
 	if (a->mind.container == CONTAINER_RUNNING && a->container != CONTAINER_RUNNING) {
 		died(w, a);
 		a->mind.container = a->container;
+	} else if (a->mind.container == CONTAINER_EXITED && a->container == CONTAINER_RUNNING) {
+		a->mind.container = CONTAINER_RUNNING;
+		a->mind.proven = a->mind.stopped = false;
 	} else if (a->mind.container == CONTAINER_UNKNOWN) {
 		a->mind.container = a->container;
 		a->mind.proven = a->container == CONTAINER_RUNNING && a->registered;
@@ -571,6 +580,22 @@ static void look(struct world *w, int slot)
 		sooner(&a->look_at, a->mind.retry_ms);
 }
 
+/* The runtime does not ask anybody. */
+static void run_again(struct world *w, int slot)
+{
+	struct actual *a = &w->actual[slot];
+
+	a->again_at = NEVER;
+	if (a->container != CONTAINER_EXITED || w->hosts[w->kv.records[slot].host].runtime_at != NEVER)
+		return;
+	trace(w, "%s is started again by its runtime", instance_name(&w->kv.records[slot]));
+	w->started = true;
+	a->container = CONTAINER_RUNNING;
+	a->healthy_at = nature_of(w, slot) == NEVER_HEALTHY ? NEVER : w->now + between(w, 50, 3000);
+	publish_soon(w, slot, 300);
+	look_soon(w, slot, 500);
+}
+
 static void list(struct world *w, int host)
 {
 	w->hosts[host].listed_at = w->hosts[host].runtime_at == NEVER ? NEVER : w->now + 1000;
@@ -594,7 +619,7 @@ int64_t agents_next(const struct world *w)
 
 		if (!a->used)
 			continue;
-		next = least(next, least(a->look_at, least(a->say_at, a->tell_at)));
+		next = least(next, least(least(a->look_at, a->again_at), least(a->say_at, a->tell_at)));
 		if (a->busy)
 			sooner(&next, a->done_at);
 	}
@@ -618,6 +643,8 @@ void agents_step(struct world *w)
 			say(w, i);
 		if (a->used && w->now >= a->tell_at)
 			write_found(w, i);
+		if (a->used && w->now >= a->again_at)
+			run_again(w, i);
 		if (a->used && w->now >= a->look_at)
 			look(w, i);
 	}

@@ -184,6 +184,7 @@ int new_slot(struct world *w, int host)
 				     .mind.container = w->hosts[host].listed ? CONTAINER_NONE : CONTAINER_UNKNOWN,
 				     .serves_since = NEVER,
 				     .look_at = NEVER,
+				     .again_at = NEVER,
 				     .say_at = NEVER,
 				     .tell_at = NEVER,
 				     .publish_at = NEVER };

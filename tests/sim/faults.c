@@ -63,6 +63,7 @@ static void kill_host(struct world *w, int host)
 			continue;
 		if (a->container == CONTAINER_RUNNING)
 			a->container = CONTAINER_EXITED;
+		a->again_at = NEVER;
 		if (blank || gone)
 			lose_disk(w, i);
 	}
@@ -100,6 +101,8 @@ static void hurt_instance(struct world *w)
 	excuse(w, slot);
 	if (chance(w, 2)) {
 		a->container = CONTAINER_EXITED;
+		if (chance(w, 2))
+			a->again_at = w->now + between(w, 100, 20000);
 		publish_soon(w, slot, 5);
 		look_soon(w, slot, 500);
 	} else {

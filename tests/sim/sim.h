@@ -114,6 +114,7 @@ struct actual {
 	uint8_t checks;                  /* registered ones */
 	int64_t maintenance_ms;          /* `since` of the drain that it was put into maintenance for */
 	int64_t healthy_at;              /* checks pass from then on */
+	int64_t again_at;                /* it ended, and its runtime starts it again then, unless told to stop it */
 	int64_t sick_until;              /* a fault: they fail until then */
 	int64_t forgotten_until;         /* Consul was restarted and has not run its checks again */
 	int64_t serves_since;            /* NEVER: it does not */
@@ -129,7 +130,7 @@ struct actual {
 	/* what its agent knows */
 	struct {
 		enum container container;
-		bool image, proven, failed, has_state;
+		bool image, proven, failed, has_state, stopped;
 		bool orphaned, found_known, found_told; /* as in src/agent/instance.h */
 		uint32_t state_uid;                     /* of the last answer */
 		unsigned failures;

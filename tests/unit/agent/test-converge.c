@@ -86,7 +86,8 @@ static const struct {
 	    .proven = true,
 	    .registered = true,
 	    .level = true,
-	    .configured = true },
+	    .configured = true,
+	    .sized = true },
 	  CONVERGE_NOTHING },
 	{ "a container of another document is not taken for it",
 	  { .assigned = true, .desired = NODE_RUN, .container = CONTAINER_RUNNING, .foreign = true },
@@ -144,10 +145,14 @@ static const struct {
 	  { .assigned = true, .desired = NODE_STOP, .container = CONTAINER_RUNNING, .registered = true },
 	  CONVERGE_DEREGISTER },
 	{ "then it stops", { .assigned = true, .desired = NODE_STOP, .container = CONTAINER_RUNNING }, CONVERGE_STOP },
+	{ "what ended may be about to be started again by its runtime, so it is stopped too",
+	  { .assigned = true, .desired = NODE_STOP, .container = CONTAINER_EXITED },
+	  CONVERGE_STOP },
 	{ "stopped is kept",
 	  { .assigned = true,
 	    .desired = NODE_STOP,
 	    .container = CONTAINER_EXITED,
+	    .stopped = true,
 	    .image_ready = true,
 	    .links_known = true },
 	  CONVERGE_NOTHING },
@@ -174,7 +179,7 @@ static void each_view_has_its_step(void **state)
 /* Every combination; the number's digits are the members. */
 static bool view_number(unsigned number, struct converge_view *ret)
 {
-	unsigned bits = number % 4096, rest = number / 4096;
+	unsigned bits = number % 8192, rest = number / 8192;
 
 	*ret = (struct converge_view){
 		.assigned = bits & 1,
@@ -189,6 +194,7 @@ static bool view_number(unsigned number, struct converge_view *ret)
 		.retry_ms = bits & 512 ? 1 : 0,
 		.unwell = bits & 1024,
 		.sized = bits & 2048,
+		.stopped = bits & 4096,
 		.desired = (enum node_desired)(rest % 4),
 		.container = (enum container)(rest / 4),
 	};
@@ -204,7 +210,7 @@ static void take_effect(struct converge_view *view, enum converge_step step)
 		break;
 	case CONVERGE_LAUNCH:
 		view->container = CONTAINER_RUNNING;
-		view->proven = view->level = false;
+		view->proven = view->level = view->stopped = false;
 		view->configured = true;
 		break;
 	case CONVERGE_PROBE:
@@ -225,6 +231,7 @@ static void take_effect(struct converge_view *view, enum converge_step step)
 		break;
 	case CONVERGE_STOP:
 		view->container = CONTAINER_EXITED;
+		view->stopped = true;
 		break;
 	case CONVERGE_REMOVE:
 		view->container = CONTAINER_NONE;
@@ -313,7 +320,8 @@ static void rest_is_what_was_wanted(void **state)
 			if (view.explained)
 				assert_true(view.container == CONTAINER_NONE && !view.registered && !view.has_state);
 		} else if (view.desired == NODE_STOP)
-			assert_true(view.container != CONTAINER_RUNNING && !view.registered);
+			assert_true(view.container != CONTAINER_RUNNING && !view.registered &&
+				    (view.container != CONTAINER_EXITED || view.stopped));
 		else if (view.desired == NODE_PREPARE)
 			assert_true(view.image_ready);
 		else if (view.links_known)
@@ -361,6 +369,14 @@ static const struct {
 	  { .desired = NODE_STOP, .container = CONTAINER_EXITED, .registered = true },
 	  false,
 	  "running" },
+	{ "what ended may start again until its runtime was told to stop it",
+	  { .desired = NODE_STOP, .container = CONTAINER_EXITED },
+	  false,
+	  NULL },
+	{ "then it is stopped",
+	  { .desired = NODE_STOP, .container = CONTAINER_EXITED, .stopped = true },
+	  false,
+	  "stopped" },
 	{ "not stopped while nobody knows",
 	  { .desired = NODE_STOP, .container = CONTAINER_UNKNOWN },
 	  false,
