@@ -9,6 +9,7 @@
 #include "base/text.h"
 
 #define MIB ((uint64_t)1 << 20)
+#define FIRST_METRIC ((size_t)100)
 
 /* Run by systemd when the main process has ended, in its control group; what it writes must be on the disk before the
  * machine goes. */
@@ -158,9 +159,10 @@ char *xen_network_unit(const struct xen_node *node)
 		    "sleep 0.2; done'\n"
 		    "ExecStart=/bin/ip address replace %s/%u dev eth%zu\nExecStart=/bin/ip link set eth%zu up\n",
 		    i, network->address, network->prefix, i, i);
+		/* Each with a metric of its own: the first card's is the one that is used. */
 		if (network->gateway)
-			buf_printf(&to, "ExecStart=/bin/ip route replace default via %s dev eth%zu\n", network->gateway,
-				   i);
+			buf_printf(&to, "ExecStart=/bin/ip route replace default via %s dev eth%zu metric %zu\n",
+				   network->gateway, i, FIRST_METRIC + i);
 	}
 	return buf_take(&to);
 }

@@ -320,6 +320,19 @@ static void what_is_written_into_a_machine(void **state)
 	assert_int_equal(xen_unit_text(&node, &(char *){ NULL }, NULL), -EINVAL);
 }
 
+static void a_further_gateway_does_not_replace_the_first(void **state)
+{
+	_cleanup_xen_node_ struct xen_node node = { 0 };
+	_cleanup_(freep) char *network = NULL;
+
+	(void)state;
+	make_node(&node);
+	node.networks[1].gateway = xstrdup("198.51.100.1");
+	network = xen_network_unit(&node);
+	assert_non_null(strstr(network, "route replace default via 192.0.2.1 dev eth0 metric 100\n"));
+	assert_non_null(strstr(network, "route replace default via 198.51.100.1 dev eth1 metric 101\n"));
+}
+
 static void cards_have_an_address_of_their_own(void **state)
 {
 	_cleanup_(freep) char *first = xen_mac("192.0.2.100", 0), *second = xen_mac("192.0.2.100", 1);
@@ -461,6 +474,7 @@ int main(void)
 		cmocka_unit_test(what_may_grow_has_room_for_it),
 		cmocka_unit_test(what_xl_cannot_be_told_is_refused),
 		cmocka_unit_test(what_is_written_into_a_machine),
+		cmocka_unit_test(a_further_gateway_does_not_replace_the_first),
 		cmocka_unit_test(cards_have_an_address_of_their_own),
 		cmocka_unit_test(xl_lists_its_machines),
 		cmocka_unit_test(xl_tells_what_a_machine_uses),
