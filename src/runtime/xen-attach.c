@@ -79,12 +79,13 @@ static int take_output(void *data, bool is_stderr, const char *bytes, size_t len
 {
 	struct session *session = data;
 	_cleanup_buf_ struct buf frames = { 0 };
+	int r = 0;
 
 	/* With a terminal all comes on one stream. */
 	if (is_stderr != session->tty)
-		xen_program_feed(&session->program, bytes, len, &bytes, &len);
-	if (!len)
-		return 0;
+		r = xen_program_feed(&session->program, bytes, len, &bytes, &len);
+	if (r < 0 || !len)
+		return r;
 	frame_add(&frames, is_stderr ? FRAME_STDERR : FRAME_STDOUT, bytes, len);
 	return send_all(session, &frames);
 }

@@ -23,11 +23,10 @@ struct exec {
 static int take_output(void *data, bool is_stderr, const char *bytes, size_t len)
 {
 	struct exec *exec = data;
+	int r = is_stderr ? xen_program_feed(&exec->program, bytes, len, &bytes, &len) : 0;
 
-	if (is_stderr)
-		xen_program_feed(&exec->program, bytes, len, &bytes, &len);
-	if (!len)
-		return 0;
+	if (r < 0 || !len)
+		return r;
 	if (!is_stderr && exec->asked->output_fd > 0)
 		return fs_write_until(exec->asked->output_fd, bytes, len, exec->deadline);
 	if (!exec->output)
@@ -65,7 +64,7 @@ static int run_once(struct xen *xen, const struct xen_node *node, const struct x
 	else
 		remote_close(remote);
 	/* Nothing began in a session that had died while it was not used. */
-	*ret_again = r < 0 && kept && exec->program.hold && r != -ETIMEDOUT;
+	*ret_again = r < 0 && kept && exec->program.hold && r != -ETIMEDOUT && r != -EBADMSG;
 	return r < 0 ? r : status;
 }
 
@@ -97,7 +96,7 @@ int xen_exec(struct runtime *rt, const char *id, const struct runtime_exec *aske
 		return r;
 	xen_program_init(&exec.program, &node, asked->user, asked->argv);
 	for (int i = 0; i < XEN_IDLE + 1 && again; i++) {
-		exec.program.head.len = 0;
+		xen_program_again(&exec.program);
 		r = run_once(xen, &node, &record, &exec, &again, &why);
 	}
 	if (output && output->len > exec.most)

@@ -16,6 +16,7 @@
 
 #define SIGNAL_MS 20000
 #define SILENCE_MS 30000
+#define MOST_HEAD 65536 /* bytes before the program's own output */
 
 static void guest_free(struct xen_guest *guest)
 {
@@ -231,24 +232,39 @@ void xen_program_release(struct xen_program *program)
 	buf_release(&program->head);
 }
 
-void xen_program_feed(struct xen_program *program, const char *bytes, size_t len, const char **ret, size_t *ret_len)
+void xen_program_again(struct xen_program *program)
 {
-	const char *line, *end;
+	program->head.len = program->searched = 0;
+}
+
+int xen_program_feed(struct xen_program *program, const char *bytes, size_t len, const char **ret, size_t *ret_len)
+{
+	size_t token_len = strlen(program->token);
+	const char *end;
 
 	*ret = bytes;
 	*ret_len = len;
-	if (!program->hold)
-		return;
+	if (!program->hold || !len)
+		return 0;
 	*ret_len = 0;
 	buf_add(&program->head, bytes, len);
-	line = strstr(program->head.data, program->token);
-	end = line ? strchr(line, '\n') : NULL;
-	if (!end)
-		return;
-	program->group = atoi(line + strlen(program->token));
+	for (;;) {
+		const char *line = program->head.data + program->searched, *token;
+
+		end = memchr(line, '\n', program->head.len - program->searched);
+		if (!end)
+			return program->head.len > MOST_HEAD ? -EBADMSG : 0;
+		program->searched = (size_t)(end + 1 - program->head.data);
+		token = memmem(line, (size_t)(end - line), program->token, token_len);
+		if (token) {
+			program->group = atoi(token + token_len);
+			break;
+		}
+	}
 	program->hold = false;
 	*ret = end + 1;
-	*ret_len = program->head.len - (size_t)(end + 1 - program->head.data);
+	*ret_len = program->head.len - program->searched;
+	return 0;
 }
 
 void xen_program_signal(struct xen *xen, const struct xen_node *node, int64_t run, const struct xen_program *program,

@@ -137,12 +137,16 @@ struct xen_program {
 	bool hold; /* until its group is known */
 	int group; /* 0: not known */
 	struct buf head;
+	size_t searched; /* bytes of it */
 };
 void xen_program_init(struct xen_program *program, const struct xen_node *node, const char *user,
 		      const struct strv *argv);
 void xen_program_release(struct xen_program *program);
-/* Takes output on the stream that the wrapper speaks on; what is left for the reader is at *ret, *ret_len. */
-void xen_program_feed(struct xen_program *program, const char *bytes, size_t len, const char **ret, size_t *ret_len);
+/* Takes output on the stream that the wrapper speaks on; what is left for the reader is at *ret, *ret_len. -EBADMSG:
+ * the machine says something else, and a lot of it. */
+int xen_program_feed(struct xen_program *program, const char *bytes, size_t len, const char **ret, size_t *ret_len);
+/* It is run once more: nothing began. */
+void xen_program_again(struct xen_program *program);
 /* Signals it and its children. */
 void xen_program_signal(struct xen *xen, const struct xen_node *node, int64_t run, const struct xen_program *program,
 			const char *signal);

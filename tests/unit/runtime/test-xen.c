@@ -13,6 +13,7 @@
 #include "runtime/xen-journal.h"
 #include "runtime/xen-node.h"
 #include "runtime/xen-unit.h"
+#include "runtime/xen.h"
 
 #define SMALL "{\"bridge\":\"xenbr0\",\"addresses\":\"192.0.2.100-192.0.2.120/24\""
 
@@ -420,6 +421,64 @@ static void an_end_is_told_by_its_run(void **state)
 	assert_int_equal(xen_decode_exit("debugfs 1.47.0", 4, &code, &memory), -EBADMSG);
 }
 
+static void program_make(struct xen_program *program)
+{
+	_cleanup_xen_node_ struct xen_node node = { 0 };
+	_cleanup_strv_ struct strv argv = { 0 };
+
+	make_node(&node);
+	strv_add(&argv, "/bin/true");
+	xen_program_init(program, &node, NULL, &argv);
+}
+
+static void a_program_tells_its_group_first(void **state)
+{
+	(void)state;
+	for (size_t step = 1; step < 80; step += 13) {
+		_cleanup_buf_ struct buf text = { 0 }, rest = { 0 };
+		struct xen_program program;
+
+		program_make(&program);
+		/* A shell may have something to say before it. */
+		buf_add(&text, "no\0t this\n", 10);
+		buf_printf(&text, "%s 4711\nits own\n%s", program.token, program.token);
+		for (size_t i = 0; i < text.len; i += step) {
+			size_t len = text.len - i < step ? text.len - i : step;
+			const char *bytes;
+
+			assert_int_equal(xen_program_feed(&program, text.data + i, len, &bytes, &len), 0);
+			buf_add(&rest, bytes, len);
+		}
+		assert_int_equal(program.group, 4711);
+		assert_false(program.hold);
+		assert_int_equal(strncmp(buf_text(&rest), "its own\n", 8), 0);
+		assert_string_equal(rest.data + 8, program.token);
+		xen_program_release(&program);
+	}
+}
+
+static void a_machine_that_says_anything_else_is_not_listened_to(void **state)
+{
+	static const char *const noise[] = { "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxx\nxxxxxxxxxxxxxxxx" };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct xen_program program;
+		size_t taken = 0, len;
+		const char *bytes;
+
+		program_make(&program);
+		while (taken < (1u << 20) &&
+		       xen_program_feed(&program, noise[i], strlen(noise[i]), &bytes, &len) == 0) {
+			assert_int_equal(len, 0);
+			taken += strlen(noise[i]);
+		}
+		assert_int_equal(taken, 65536);
+		assert_int_equal(xen_program_feed(&program, noise[i], 1, &bytes, &len), -EBADMSG);
+		xen_program_release(&program);
+	}
+}
+
 static int keep(void *data, int stream, const char *bytes, size_t len)
 {
 	struct buf *to = data;
@@ -480,6 +539,8 @@ int main(void)
 		cmocka_unit_test(xl_tells_what_a_machine_uses),
 		cmocka_unit_test(xl_tells_values),
 		cmocka_unit_test(an_end_is_told_by_its_run),
+		cmocka_unit_test(a_program_tells_its_group_first),
+		cmocka_unit_test(a_machine_that_says_anything_else_is_not_listened_to),
 		cmocka_unit_test(the_journal_is_read_in_any_pieces),
 		cmocka_unit_test(a_reader_ends_the_journal),
 	};
