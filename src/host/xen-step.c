@@ -27,7 +27,12 @@
 #define INITRAMFS XEN_DIR "/initramfs"
 #define XENDOMAINS "/etc/default/xendomains"
 #define XEN_DEFAULTS "/etc/default/xen"
-#define CONSOLES_ROTATED "/etc/logrotate.d/tepuy-xen"
+/* Not in logrotate.d, which is looked at once a day: a machine may fill a disk in that time. */
+#define CONSOLES_ROTATED PLACE_TEPUY "/xen-consoles.logrotate"
+#define CONSOLES_BEFORE "/etc/logrotate.d/tepuy-xen"
+#define UNITS "/etc/systemd/system/"
+#define CONSOLES_SERVICE "tepuy-xen-consoles.service"
+#define CONSOLES_TIMER "tepuy-xen-consoles.timer"
 
 #define ASK_MS 60000
 #define MAKE_MS (INT64_C(600) * 1000)
@@ -81,8 +86,8 @@ static int install_one(struct step *step, const char *package, int64_t lock_wait
 
 static int install_all(struct step *step, const struct xen_wish *wish, int64_t lock_wait, struct err *err)
 {
-	static const char *const packages[] = { "xen-system-amd64", "bridge-utils", "xenstore-utils", "e2fsprogs",
-						"initramfs-tools" };
+	static const char *const packages[] = { "xen-system-amd64", "bridge-utils",    "xenstore-utils",
+						"e2fsprogs",        "initramfs-tools", "logrotate" };
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(packages) && r >= 0; i++)
@@ -284,9 +289,40 @@ static int set_xendomains(struct step *step, struct err *err)
 	return r;
 }
 
-static const char consoles_rotated[] =
-    "# Written by 'tepuy setup runtime'.\n/var/log/xen/console/*.log {\n\tdaily\n\tmaxsize 1M\n"
-    "\trotate 2\n\tcopytruncate\n\tmissingok\n\tnotifempty\n}\n";
+static const char consoles_rotated[] = "# Written by 'tepuy setup runtime'.\n/var/log/xen/console/*.log {\n\tsize 1M\n"
+				       "\trotate 2\n\tcopytruncate\n\tmissingok\n\tnotifempty\n}\n";
+static const char consoles_service[] =
+    "# Written by 'tepuy setup runtime'.\n[Unit]\nDescription=Rotation of what machines say on their consoles\n\n"
+    "[Service]\nType=oneshot\nNice=19\nIOSchedulingClass=idle\n"
+    "ExecStart=/usr/sbin/logrotate --state /var/lib/logrotate/tepuy-xen " CONSOLES_ROTATED "\n";
+static const char consoles_timer[] =
+    "# Written by 'tepuy setup runtime'.\n[Unit]\nDescription=Rotation of machines' consoles, each hour\n\n"
+    "[Timer]\nOnCalendar=*:17\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n";
+
+static bool consoles_are_rotated(void)
+{
+	return place_is(CONSOLES_ROTATED, consoles_rotated, 0, 0644) &&
+	       place_is(UNITS CONSOLES_SERVICE, consoles_service, 0, 0644) &&
+	       place_is(UNITS CONSOLES_TIMER, consoles_timer, 0, 0644) && !place_exists(CONSOLES_BEFORE) &&
+	       service_enabled(CONSOLES_TIMER) && service_active(CONSOLES_TIMER);
+}
+
+static int rotate_consoles(struct err *err)
+{
+	int r = place_write_text(CONSOLES_ROTATED, consoles_rotated, 0, 0644, NULL, err);
+
+	if (r == 0)
+		r = place_write_text(UNITS CONSOLES_SERVICE, consoles_service, 0, 0644, NULL, err);
+	if (r == 0)
+		r = place_write_text(UNITS CONSOLES_TIMER, consoles_timer, 0, 0644, NULL, err);
+	if (r == 0)
+		r = place_remove(CONSOLES_BEFORE, err);
+	if (r == 0)
+		r = service_daemon_reload(err);
+	if (r == 0)
+		r = service_do("enable", CONSOLES_TIMER, err);
+	return r == 0 ? service_do("restart", CONSOLES_TIMER, err) : r;
+}
 
 /* An operator may keep more of them. */
 static char *console_defaults(const char *now)
@@ -310,12 +346,14 @@ static int keep_consoles(struct step *step, struct err *err)
 	if (r < 0)
 		return r;
 	wanted = console_defaults(buf_text(&now));
-	if (place_is(XEN_DEFAULTS, wanted, 0, 0644) && place_is(CONSOLES_ROTATED, consoles_rotated, 0, 0644)) {
+	if (place_is(XEN_DEFAULTS, wanted, 0, 0644) && consoles_are_rotated()) {
 		step_unchanged(step, "consoles", _("What machines say on their consoles is kept"));
 		return 0;
 	}
 	step_begin(step, "consoles", _("Having what machines say on their consoles kept"));
-	r = place_write_text(CONSOLES_ROTATED, consoles_rotated, 0, 0644, NULL, err);
+	r = place_directory(PLACE_TEPUY, 0, 0755, NULL, err);
+	if (r == 0)
+		r = rotate_consoles(err);
 	if (r == 0)
 		r = place_write_text(XEN_DEFAULTS, wanted, 0, 0644, NULL, err);
 	if (r == 0)

@@ -251,6 +251,23 @@ int xen_create(struct runtime *rt, const struct runtime_spec *spec, char **ret_i
 	return 0;
 }
 
+void xen_forget_console(const char *directory, const char *name)
+{
+	_cleanup_(freep) char *log = xasprintf("guest-%s.log", name);
+	DIR *dir = opendir(directory);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		const char *rest = entry->d_name + strlen(log);
+
+		/* And those that were rotated: ".1", ".1.gz", "-20261123". */
+		if (text_starts(entry->d_name, log) && (!*rest || *rest == '.' || *rest == '-'))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /* In an order that leaves a node at each step that remove knows, until the last rename. */
 int xen_remove_node(struct xen *xen, const char *name, struct err *err)
 {
@@ -268,6 +285,7 @@ int xen_remove_node(struct xen *xen, const char *name, struct err *err)
 	if (r < 0)
 		return r;
 	xen_forget_sessions(xen, name);
+	xen_forget_console(XEN_CONSOLES, name);
 	if (unlink(record) < 0 && errno != ENOENT)
 		return err_errno(err, errno, _("Cannot remove %s"), record);
 	if (group)

@@ -23,6 +23,7 @@
 #define XEN_GUESTS 64 /* machines whose sessions are kept */
 #define XEN_IDLE 3    /* sessions kept of one */
 
+#define XEN_CONSOLES "/var/log/xen/console"
 #define XEN_DISK_LINK "disk" /* in a node's directory; before the volume is made */
 
 struct mux;
@@ -117,6 +118,8 @@ int xen_volumes_fstab(const struct xen_node *node, char **ret, struct err *err);
  * being started with it. */
 int xen_take_volumes(struct xen *xen, const struct xen_node *node, struct err *err);
 void xen_sweep(const struct xen_config *config);
+/* Removes the logs of a machine's console: no other will bear its name. */
+void xen_forget_console(const char *directory, const char *name);
 int xen_remove_node(struct xen *xen, const char *name, struct err *err); /* the node's lock is held */
 
 /* Sessions, in xen-ssh.c. `connect_ms` is subject to xen_patience. */

@@ -103,6 +103,8 @@ printf '      %d s\n' $((SECONDS - start))
 check "Xen runs" xen_ssh "$lab" sudo xl list
 equal "the host keeps what it was told to" 1 "$(xen_ssh "$lab" sudo xl info | grep -c 'dom0_mem=1024M,max:1024M')"
 check "there is a kernel for machines" xen_ssh "$lab" test -s /var/lib/tepuy/xen/kernel -a -s /var/lib/tepuy/xen/initrd
+check "machines' consoles are looked at each hour" xen_ssh "$lab" systemctl is-active tepuy-xen-consoles.timer
+check "and can be rotated" xen_ssh "$lab" sudo systemctl start tepuy-xen-consoles.service
 check "doctor finds nothing wrong" ask_doctor after
 for finding in xen xen-kernel xen-memory xen-bridge xen-addresses; do
 	case_begin "doctor says that $finding is well"

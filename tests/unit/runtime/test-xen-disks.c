@@ -185,6 +185,33 @@ static void a_node_keeps_the_disk_that_it_was_made_with(void **state)
 	assert_string_equal(group, "vg0");
 }
 
+static void what_a_machine_said_goes_with_it(void **state)
+{
+	static const struct {
+		const char *name;
+		bool stays;
+	} logs[] = {
+		{ "guest-tepuy.a.b.1.1.log", false },      { "guest-tepuy.a.b.1.1.log.1", false },
+		{ "guest-tepuy.a.b.1.1.log.2.gz", false }, { "guest-tepuy.a.b.1.1.log-20261123", false },
+		{ "guest-tepuy.a.b.1.11.log", true },      { "guest-tepuy.a.b.1.1.logs", true },
+		{ "guest-tepuy.a.b.1.log", true },         { "hypervisor.log", true },
+	};
+	const char *dir = *state;
+
+	for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++) {
+		_cleanup_(freep) char *path = fs_join(dir, logs[i].name);
+
+		assert_int_equal(fs_write(path, "", 0, 0600, NULL), 0);
+	}
+	xen_forget_console(dir, "tepuy.a.b.1.1");
+	for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++) {
+		_cleanup_(freep) char *path = fs_join(dir, logs[i].name);
+
+		assert_int_equal(access(path, F_OK) == 0, logs[i].stays);
+	}
+	xen_forget_console("/nonexistent", "tepuy.a.b.1.1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +220,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_link_that_leads_nowhere_is_a_volume_already, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(volumes_are_mounted_by_what_only_they_have, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(a_node_keeps_the_disk_that_it_was_made_with, dir_make, dir_free),
+		cmocka_unit_test_setup_teardown(what_a_machine_said_goes_with_it, dir_make, dir_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
