@@ -18,6 +18,7 @@
 
 #define KEY "ssh_host_ed25519_key"
 #define LOCK_MS 240000
+#define TRIES 100
 
 static int make_key_at(const char *path, const char *comment, struct err *err)
 {
@@ -134,28 +135,52 @@ void xen_sweep(const struct xen_config *config)
 		closedir(dir);
 }
 
+int xen_new_directory(const struct xen_config *config, char **ret, struct err *err)
+{
+	for (int i = 0; i < TRIES; i++) {
+		_cleanup_(freep) char *dir = xasprintf("%s/nodes/.new-XXXXXX", config->directory);
+		_cleanup_(closep) int lock = -1;
+		struct stat held, now;
+		int r;
+
+		if (!mkdtemp(dir))
+			return err_errno(err, errno, _("Cannot make %s"), dir);
+		lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = lock < 0 || flock(lock, LOCK_EX) < 0 || fstat(lock, &held) < 0 ? -errno : 0;
+		if (r < 0 && r != -ENOENT) {
+			rmdir(dir);
+			return err_errno(err, -r, _("Cannot lock %s"), dir);
+		}
+		/* A sweep may have had the lock first, and taken it away. */
+		if (r == 0 && stat(dir, &now) == 0 && held.st_ino == now.st_ino) {
+			*ret = TAKE_PTR(dir);
+			r = lock;
+			lock = -1;
+			return r;
+		}
+	}
+	return err_set(err, EAGAIN, _("Directories in %s/nodes are removed as soon as they are made"),
+		       config->directory);
+}
+
 /* The directory with node.json and the host key, under a name that is nobody's. Returns its lock, or -errno. */
 static int make_directory(const struct xen_config *config, struct xen_node *node, char **ret, struct err *err)
 {
 	_cleanup_(freep) char *nodes = fs_join(config->directory, "nodes"),
 			      *states = fs_join(config->directory, "state");
-	_cleanup_(freep) char *dir = xasprintf("%s/.new-XXXXXX", nodes), *text = NULL;
-	_cleanup_(freep) char *key = NULL, *public = NULL, *file = NULL;
+	_cleanup_(freep) char *text = NULL, *key = NULL, *public = NULL, *file = NULL;
 	_cleanup_(closep) int lock = -1;
 	int r = fs_mkdirs(nodes, 0700, err);
 
 	r = r < 0 ? r : fs_mkdirs(states, 0700, err);
 	if (r < 0)
 		return r;
-	if (!mkdtemp(dir))
-		return err_errno(err, errno, _("Cannot make a directory for the node %s"), node->name);
-	*ret = xstrdup(dir);
-	lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (lock < 0 || flock(lock, LOCK_EX) < 0)
-		return err_errno(err, errno, _("Cannot lock %s"), dir);
-	key = fs_join(dir, KEY);
+	lock = xen_new_directory(config, ret, err);
+	if (lock < 0)
+		return lock;
+	key = fs_join(*ret, KEY);
 	public = xasprintf("%s.pub", key);
-	file = fs_join(dir, "node.json");
+	file = fs_join(*ret, "node.json");
 	r = make_key_at(key, node->name, err);
 	r = r < 0 ? r : read_fingerprint(public, &node->fingerprint, err);
 	if (r < 0)

@@ -117,7 +117,10 @@ int xen_volumes_fstab(const struct xen_node *node, char **ret, struct err *err);
 /* Takes the volumes for the node, which has been noted as being started: -EBUSY when another machine uses one, or is
  * being started with it. */
 int xen_take_volumes(struct xen *xen, const struct xen_node *node, struct err *err);
+/* Removes what a making or a removal that was killed left. */
 void xen_sweep(const struct xen_config *config);
+/* Makes a directory in nodes/ that bears no node's name yet; returns its lock, which the caller closes, or -errno. */
+int xen_new_directory(const struct xen_config *config, char **ret, struct err *err);
 /* Removes the logs of a machine's console: no other will bear its name. */
 void xen_forget_console(const char *directory, const char *name);
 int xen_remove_node(struct xen *xen, const char *name, struct err *err); /* the node's lock is held */

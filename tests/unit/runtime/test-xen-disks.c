@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the Xen driver makes of disks, on a host whose `blkid` is a script. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,6 +214,44 @@ static void what_a_machine_said_goes_with_it(void **state)
 	xen_forget_console("/nonexistent", "tepuy.a.b.1.1");
 }
 
+struct sweeper {
+	struct xen_config config;
+	_Atomic bool stop;
+};
+
+static void *sweep(void *data)
+{
+	struct sweeper *sweeper = data;
+
+	while (!atomic_load(&sweeper->stop))
+		xen_sweep(&sweeper->config);
+	return NULL;
+}
+
+/* Two nodes are made at once: each removes what killed makings left, and not what the other one has just begun. */
+static void a_sweep_leaves_what_is_being_made(void **state)
+{
+	char *dir = *state;
+	struct sweeper sweeper = { .config = { .directory = dir } };
+	_cleanup_(freep) char *nodes = fs_join(dir, "nodes"), *left = fs_join(nodes, ".new-left");
+	pthread_t thread;
+
+	assert_int_equal(fs_mkdirs(left, 0700, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, sweep, &sweeper), 0);
+	for (int i = 0; i < 2000; i++) {
+		_cleanup_(freep) char *made = NULL;
+		_cleanup_(closep) int lock = xen_new_directory(&sweeper.config, &made, NULL);
+
+		assert_true(lock >= 0);
+		assert_int_equal(access(made, F_OK), 0);
+		assert_int_equal(rmdir(made), 0);
+	}
+	atomic_store(&sweeper.stop, true);
+	pthread_join(thread, NULL);
+	xen_sweep(&sweeper.config);
+	assert_int_equal(access(left, F_OK), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +261,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(volumes_are_mounted_by_what_only_they_have, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(a_node_keeps_the_disk_that_it_was_made_with, dir_make, dir_free),
 		cmocka_unit_test_setup_teardown(what_a_machine_said_goes_with_it, dir_make, dir_free),
+		cmocka_unit_test_setup_teardown(a_sweep_leaves_what_is_being_made, dir_make, dir_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
