@@ -75,3 +75,19 @@ int daemon_json_merge(const char *text, char **ret, struct err *err)
 	free(merged);
 	return 0;
 }
+
+int daemon_json_keeps(const char *text, bool *ret, struct err *err)
+{
+	_cleanup_(freep) char *answer = xstrdup(text);
+	const char *last;
+	size_t len = strlen(answer);
+
+	while (len && strchr(" \t\r\n", answer[len - 1]))
+		answer[--len] = '\0';
+	/* What it has to warn of comes first. */
+	last = strrchr(answer, '\n') ? strrchr(answer, '\n') + 1 : answer;
+	if (strcmp(last, "true") != 0 && strcmp(last, "false") != 0)
+		return err_set(err, EPROTO, _("Docker does not say whether live-restore is on"));
+	*ret = !strcmp(last, "true");
+	return 0;
+}

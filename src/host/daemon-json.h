@@ -13,5 +13,8 @@
  * object; an empty text is taken for {}.
  */
 int daemon_json_merge(const char *text, char **ret, struct err *err);
+/* Whether a daemon leaves its containers alone when it is restarted, from what `docker info --format
+ * '{{.LiveRestoreEnabled}}'` wrote. -EPROTO: it does not say. */
+int daemon_json_keeps(const char *text, bool *ret, struct err *err);
 
 #endif

@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/i18n.h"
+#include "base/run.h"
 #include "host/apt.h"
 #include "host/daemon-json.h"
+#include "host/kept-file.h"
 #include "host/place.h"
 #include "host/service.h"
 #include "host/stamp.h"
@@ -16,15 +17,30 @@
 #include "runtime/runtime.h"
 
 #define ANSWER_MS 60000
+#define RELOAD_MS 30000
+#define INFO_MS 10000
 
 /* A runtime that is a service with one file. */
 struct installable {
 	const char *name, *package, *unit, *config;
 	int (*merge)(const char *text, char **ret, struct err *err);
+	/* Do the nodes that run go on while the service is restarted, as it runs now? */
+	int (*keeps_nodes)(bool *ret, struct err *err);
 };
 
+static int docker_keeps_nodes(bool *ret, struct err *err)
+{
+	_cleanup_run_ struct run run = { .timeout_ms = INFO_MS };
+	_cleanup_buf_ struct buf output = { 0 };
+	int r;
+
+	strv_add_all(&run.argv, "docker", "info", "--format", "{{.LiveRestoreEnabled}}", NULL);
+	r = run_checked(&run, &output, err);
+	return r < 0 ? r : daemon_json_keeps(buf_text(&output), ret, err);
+}
+
 static const struct installable installables[] = {
-	{ "docker", "docker.io", "docker.service", "/etc/docker/daemon.json", daemon_json_merge },
+	{ "docker", "docker.io", "docker.service", "/etc/docker/daemon.json", daemon_json_merge, docker_keeps_nodes },
 };
 
 /* A runtime that is more than that. What is in neither list must be there already. */
@@ -55,33 +71,27 @@ static enum runtime_probe probe(const char *name, char **ret_version, struct err
 	return answer;
 }
 
-/* Before the package, so that the first start reads it already. `*previous` is the text that was there, "" for none. */
-static int configure(struct step *step, const struct installable *row, char **previous, struct err *err)
+/* Before the package, so that the first start reads it already. */
+static int configure(struct step *step, const struct installable *row, struct kept_file *kept, struct err *err)
 {
-	_cleanup_(freep) char *merged = NULL, *directory = NULL;
+	_cleanup_(freep) char *merged = NULL;
 	_cleanup_strv_ struct strv files = { 0 };
-	_cleanup_buf_ struct buf now = { 0 };
-	int r = place_read(row->config, &now, err);
+	int r = kept_file_read(row->config, kept, err);
 
-	if (r >= 0)
-		r = row->merge(buf_text(&now), &merged, err);
+	if (r == 0)
+		r = row->merge(kept->text, &merged, err);
 	if (r < 0)
 		return r;
 	strv_add(&files, row->config);
-	stamp_adopt(row->unit, "config", buf_text(&now), &files);
+	stamp_adopt(row->unit, "config", kept->text, &files);
 	if (!merged) {
 		step_unchanged(step, "daemon.json", _("%s says what it must"), row->config);
-		*previous = xstrdup(buf_text(&now));
 		return 0;
 	}
 	step_begin(step, "daemon.json", _("Completing %s"), row->config);
-	directory = xstrndup(row->config, (size_t)(strrchr(row->config, '/') - row->config));
-	r = fs_mkdirs(directory, 0755, err);
-	if (r == 0)
-		r = place_write_text(row->config, merged, 0, 0644, NULL, err);
+	r = kept_file_write(kept, merged, err);
 	if (r < 0)
 		return r;
-	*previous = buf_take(&now);
 	step_done(step, _("%s keeps containers over restarts of the service and limits their logs"), row->config);
 	return 0;
 }
@@ -126,13 +136,63 @@ static int wait_until_it_answers(struct step *step, const struct installable *ro
 	}
 }
 
-/* A daemon that does not start with the new configuration gets the old one back. */
-static int bring_up(struct step *step, const struct installable *row, const char *previous, struct err *err)
+/*
+ * Before a restart: what keeps the nodes over it counts from a reload on. A daemon that refuses the file, as it does
+ * when its command line says one of the same things, says so in its log only, and would not start with it.
+ */
+static int reload(struct step *step, const struct installable *row, struct err *err)
+{
+	int64_t until = clock_monotonic_ms() + RELOAD_MS;
+
+	service_do("reload", row->unit, NULL);
+	for (;;) {
+		_cleanup_err_ struct err why = ERR_INIT;
+		bool keeps = false;
+		int r = row->keeps_nodes(&keeps, &why);
+
+		if (r == 0 && keeps)
+			return 0;
+		if (step_pause(step, until, "", NULL) == 0)
+			continue;
+		if (r < 0)
+			return err_set(err, EIO,
+				       _("%s was told to read %s and does not answer (%s), so it was not restarted; "
+					 "see journalctl -u %s"),
+				       row->unit, row->config, err_text(&why), row->unit);
+		return err_set(err, EINVAL,
+			       _("%s does not take %s over: a restart would stop its containers, and was left out. See "
+				 "journalctl -u %s; what its command line says must be in that file instead"),
+			       row->unit, row->config, row->unit);
+	}
+}
+
+/* A daemon that does not take the new configuration gets the old one back. */
+static void put_back(const struct installable *row, const struct kept_file *kept, const char *verb, struct err *why)
+{
+	_cleanup_err_ struct err own = ERR_INIT;
+	int r;
+
+	if (!kept->written)
+		return;
+	r = kept_file_put_back(kept, &own);
+	if (r == 0 && verb) {
+		/* One that failed too often is not started any more without this. */
+		service_do("reset-failed", row->unit, NULL);
+		r = service_do(verb, row->unit, &own);
+	}
+	if (r == 0)
+		err_wrap(why, _("%s as it was before is back"), row->config);
+	else
+		err_wrap(why, _("Going back to %s as it was before failed too (%s)"), row->config, err_text(&own));
+}
+
+static int bring_up(struct step *step, const struct installable *row, const struct kept_file *kept, struct err *err)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
 	_cleanup_strv_ struct strv files = { 0 };
 	_cleanup_buf_ struct buf now = { 0 };
 	bool active = service_active(row->unit), restart;
+	const char *verb = NULL;
 	int r = place_read(row->config, &now, err);
 
 	if (r < 0)
@@ -141,32 +201,31 @@ static int bring_up(struct step *step, const struct installable *row, const char
 	strv_add(&files, row->config);
 	stamp_adopt(row->unit, "config", buf_text(&now), &files);
 	restart = active && !stamp_is(row->unit, "config", buf_text(&now));
-	/* live-restore counts from a reload on; the restart for what is left then stops no container. */
-	if (restart)
-		service_do("reload", row->unit, NULL);
-	r = service_bring_up(step, row->unit, restart, false, &why);
+	r = restart ? reload(step, row, &why) : 0;
+	if (r < 0) {
+		verb = "reload";
+	} else {
+		r = service_bring_up(step, row->unit, restart, false, &why);
+		verb = active ? "restart" : NULL;
+	}
 	if (r == 0) {
 		stamp_set(row->unit, "config", buf_text(&now));
 		return 0;
 	}
-	if (active && *previous && strcmp(previous, buf_text(&now)) != 0) {
-		place_write_text(row->config, previous, 0, 0644, NULL, NULL);
-		service_do("restart", row->unit, NULL);
-		err_wrap(&why, _("%s as it was before is back"), row->config);
-	}
+	put_back(row, kept, verb, &why);
 	return err_set(err, -r, "%s", err_text(&why));
 }
 
 static int set_up(struct step *step, const struct installable *row, int64_t lock_wait, char **ret_version,
 		  struct err *err)
 {
-	_cleanup_(freep) char *previous = NULL;
-	int r = configure(step, row, &previous, err);
+	_cleanup_kept_file_ struct kept_file kept = { 0 };
+	int r = configure(step, row, &kept, err);
 
 	if (r == 0)
 		r = install(step, row, lock_wait, err);
 	if (r == 0)
-		r = bring_up(step, row, previous, err);
+		r = bring_up(step, row, &kept, err);
 	if (r == 0)
 		r = wait_until_it_answers(step, row, ret_version, err);
 	if (r == 0 && step->item)

@@ -143,6 +143,28 @@ check "it runs and comes back after a boot" on systemctl is-enabled docker
 check "containers outlive it" on sh -c 'docker info -f "{{.LiveRestoreEnabled}}" | grep -q true'
 check "what was configured stays" on grep -q example.org /etc/docker/daemon.json
 check "a second time nothing changes" unchanged runtime '{"runtime": "docker"}'
+
+# ---- options on Docker's command line, which it does not want in its file as well
+docker_with() { # OPTIONS: these words and no file
+	# shellcheck disable=SC2016 # for the host
+	on sh -c 'rm -f /etc/docker/daemon.json && echo "DOCKER_OPTS=\"$0\"" >/etc/default/docker && systemctl reset-failed docker &&
+		systemctl restart docker' "$1" && wait_for 60 on docker info
+}
+docker_runs_without_the_file() {
+	on sh -c 'test ! -e /etc/docker/daemon.json && systemctl is-active docker && docker info'
+}
+on cp -a /etc/docker/daemon.json /root/daemon.json
+check "Docker runs with an option for its logs" docker_with '--log-opt max-size=5m'
+before=$(on systemctl show -p InvocationID --value docker)
+fails "a Docker that refuses the file is not restarted" EINVAL "daemon.json as it was before is back" runtime '{"runtime": "docker"}'
+equal "it is the same one that runs" "$before" "$(on systemctl show -p InvocationID --value docker)"
+check "and the file is gone again" docker_runs_without_the_file
+check "Docker runs with live-restore from its command line" docker_with --live-restore
+fails "a Docker that does not start with the file" EIO "daemon.json as it was before is back" runtime '{"runtime": "docker"}'
+check "is started without it" wait_for 60 docker_runs_without_the_file
+check "Docker runs without options" docker_with ''
+on mv /root/daemon.json /etc/docker/daemon.json
+check "and takes the file" setup runtime '{"runtime": "docker"}'
 check "killed when Consul is unpacked and not configured" killed_at unpacked consul-package '{}'
 check "Consul is installed from Debian 11 on its mirror, though killed once" setup consul-package '{}'
 check "as a package" on dpkg -s consul

@@ -5,15 +5,19 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/fs.h"
 #include "host/acl.h"
 #include "host/agent-options.h"
 #include "host/apt.h"
 #include "host/consul-config.h"
 #include "host/daemon-json.h"
+#include "host/kept-file.h"
 #include "host/setup.h"
 #include "host/step.h"
 
@@ -56,6 +60,85 @@ static void a_broken_daemon_json_is_not_written_over(void **state)
 	assert_non_null(strstr(err_text(&err), "line 2"));
 	assert_int_equal(daemon_json_merge("[]", &merged, NULL), -EINVAL);
 	assert_null(merged);
+}
+
+static void docker_says_whether_it_keeps_containers(void **state)
+{
+	bool keeps = false;
+
+	(void)state;
+	assert_int_equal(daemon_json_keeps("WARNING: no swap limit\ntrue\n", &keeps, NULL), 0);
+	assert_true(keeps);
+	assert_int_equal(daemon_json_keeps("false\n", &keeps, NULL), 0);
+	assert_false(keeps);
+	assert_int_equal(daemon_json_keeps("", &keeps, NULL), -EPROTO);
+	assert_int_equal(daemon_json_keeps("true\nCannot connect\n", &keeps, NULL), -EPROTO);
+}
+
+/* --- a file of the administrator's --- */
+
+struct place {
+	char directory[64], *path;
+};
+
+static int make_place(void **state)
+{
+	static struct place place;
+
+	strcpy(place.directory, "/tmp/tt-kept-XXXXXX");
+	if (!mkdtemp(place.directory))
+		return -1;
+	place.path = xasprintf("%s/docker/daemon.json", place.directory);
+	*state = &place;
+	return 0;
+}
+
+static int remove_place(void **state)
+{
+	struct place *place = *state;
+
+	free(place->path);
+	return fs_remove_tree(place->directory, NULL);
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+	_cleanup_buf_ struct buf now = { 0 };
+
+	assert_int_equal(fs_read(path, 1000, &now, NULL), 0);
+	assert_string_equal(buf_text(&now), text);
+}
+
+static void a_file_that_was_not_there_is_taken_away_again(void **state)
+{
+	_cleanup_kept_file_ struct kept_file kept = { 0 };
+	struct place *place = *state;
+
+	assert_int_equal(kept_file_read(place->path, &kept, NULL), 0);
+	assert_string_equal(kept.text, "");
+	assert_int_equal(kept_file_put_back(&kept, NULL), 0);
+	assert_int_equal(kept_file_write(&kept, "{\"a\": 1}\n", NULL), 0);
+	assert_holds(place->path, "{\"a\": 1}\n");
+	assert_int_equal(kept_file_put_back(&kept, NULL), 0);
+	assert_int_equal(access(place->path, F_OK), -1);
+}
+
+static void a_file_is_put_back_as_it_was(void **state)
+{
+	_cleanup_kept_file_ struct kept_file empty = { 0 }, kept = { 0 };
+	struct place *place = *state;
+
+	assert_int_equal(kept_file_read(place->path, &empty, NULL), 0);
+	assert_int_equal(kept_file_write(&empty, "", NULL), 0);
+	kept_file_release(&empty);
+	assert_int_equal(kept_file_read(place->path, &empty, NULL), 0);
+	assert_int_equal(kept_file_write(&empty, "{}\n", NULL), 0);
+	assert_int_equal(kept_file_read(place->path, &kept, NULL), 0);
+	assert_int_equal(kept_file_write(&kept, "{\"b\": 2}\n", NULL), 0);
+	assert_int_equal(kept_file_put_back(&kept, NULL), 0);
+	assert_holds(place->path, "{}\n");
+	assert_int_equal(kept_file_put_back(&empty, NULL), 0);
+	assert_holds(place->path, ""); /* an empty one is one */
 }
 
 static char *config_text(bool server, const char *gossip, const char *only_server)
@@ -256,6 +339,10 @@ int main(void)
 		cmocka_unit_test(daemon_json_keeps_what_is_there),
 		cmocka_unit_test(daemon_json_leaves_other_log_drivers_alone),
 		cmocka_unit_test(a_broken_daemon_json_is_not_written_over),
+		cmocka_unit_test(docker_says_whether_it_keeps_containers),
+		cmocka_unit_test_setup_teardown(a_file_that_was_not_there_is_taken_away_again, make_place,
+						remove_place),
+		cmocka_unit_test_setup_teardown(a_file_is_put_back_as_it_was, make_place, remove_place),
 		cmocka_unit_test(consul_listens_to_members_only),
 		cmocka_unit_test(only_servers_know_the_management_token),
 		cmocka_unit_test(servers_that_come_and_go_restart_no_consul),
