@@ -53,14 +53,51 @@ static int host_json(const struct node_env *env, const struct host_list *list, c
 	return 0;
 }
 
+/* Appends "portal/db/1" …: nodes whose data is on the host, also of services that are down. */
+static int data_on(const struct node_env *env, const char *host, struct strv *names, struct err *err)
+{
+	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
+	int r = consul_kv_list(env->consul, "tepuy/service/", &kvs, err);
+
+	for (size_t i = 0; r == 0 && i < kvs.n; i++) {
+		const char *key = kvs.v[i].key + strlen("tepuy/service/"), *slash = strchr(key, '/'), *node;
+		_cleanup_json_ json_t *status = NULL;
+		json_t *home;
+
+		if (!slash || strcmp(slash, "/status") != 0)
+			continue;
+		status = json_loadb(kvs.v[i].value, kvs.v[i].len, 0, NULL);
+		json_object_foreach(json_object_get(status, "homes"), node,
+				    home) if (json_is_string(home) && !strcmp(json_string_value(home), host))
+		    strv_addf(names, "%.*s/%s", (int)(slash - key), key, node);
+	}
+	return r;
+}
+
+/* Only when asked for: all that Consul has of services is read for it. */
+static int add_data(struct api_call *call, struct err *err)
+{
+	_cleanup_strv_ struct strv names = { 0 };
+	int r = data_on(call->env, call->rest, &names, err);
+	json_t *data = json_array();
+
+	for (size_t i = 0; i < names.n; i++)
+		json_array_append_new(data, json_string(names.v[i]));
+	json_object_set_new(call->answer, "data", data);
+	return r;
+}
+
 static int get_host(struct api_call *call, struct err *err)
 {
+	const char *data = call->query(call, "data");
 	_cleanup_host_list_ struct host_list list = { 0 };
 	int r = need_host(call->rest, err);
 
 	if (r == 0)
 		r = host_list_read(call->env, &list, err);
-	return r < 0 ? r : host_json(call->env, &list, call->rest, &call->answer, err);
+	if (r == 0)
+		r = host_json(call->env, &list, call->rest, &call->answer, err);
+	return r == 0 && data && !strcmp(data, "1") ? add_data(call, err) : r;
 }
 
 /* --- what an operator wants of a host --- */
@@ -145,36 +182,12 @@ static int post_undrain(struct api_call *call, struct err *err)
 
 /* --- removing a host --- */
 
-/* "portal/db/1, …": nodes whose data is on the host, also of services that are down. The caller owns it; "" for none.
- */
-static int data_on(const struct node_env *env, const char *host, char **ret, struct err *err)
-{
-	_cleanup_consul_kvs_ struct consul_kvs kvs = { 0 };
-	_cleanup_strv_ struct strv names = { 0 };
-	int r = consul_kv_list(env->consul, "tepuy/service/", &kvs, err);
-
-	for (size_t i = 0; r == 0 && i < kvs.n; i++) {
-		const char *key = kvs.v[i].key + strlen("tepuy/service/"), *slash = strchr(key, '/'), *node;
-		_cleanup_json_ json_t *status = NULL;
-		json_t *home;
-
-		if (!slash || strcmp(slash, "/status") != 0)
-			continue;
-		status = json_loadb(kvs.v[i].value, kvs.v[i].len, 0, NULL);
-		json_object_foreach(json_object_get(status, "homes"), node,
-				    home) if (json_is_string(home) && !strcmp(json_string_value(home), host))
-		    strv_addf(&names, "%.*s/%s", (int)(slash - key), key, node);
-	}
-	if (r == 0)
-		*ret = strv_join(&names, ", ");
-	return r;
-}
-
 /* What forbids to forget the host. A host that is there would go on with what it runs, and nobody would know of it. */
 static int may_remove(struct api_call *call, const struct host_list *list, bool force, struct err *err)
 {
 	const char *host = call->rest;
 	size_t nodes = host_list_nodes(list, host);
+	_cleanup_strv_ struct strv names = { 0 };
 	_cleanup_(freep) char *data = NULL;
 	int r;
 
@@ -195,8 +208,9 @@ static int may_remove(struct api_call *call, const struct host_list *list, bool 
 		    _("The host %s does not answer and has %zu nodes; wait until they run elsewhere, or force "
 		      "it if the host will never come back"),
 		    host, nodes);
-	r = data_on(call->env, host, &data, err);
-	if (r == 0 && *data)
+	r = data_on(call->env, host, &names, err);
+	data = strv_join(&names, ", ");
+	if (r == 0 && names.n)
 		r = err_set(err, EBUSY,
 			    _("The data of %s is on the host %s; force it if that data is lost or not wanted any more: "
 			      "the nodes then begin anew elsewhere"),

@@ -55,26 +55,44 @@ static int reach_agent(struct removal *removal, struct err *err)
 	return r;
 }
 
+/* Asked before anything is done: what has left the cluster cannot be refused any more. */
+static int refuse_data(struct removal *removal, struct err *err)
+{
+	_cleanup_(freep) char *path = NULL;
+	_cleanup_json_ json_t *host = NULL;
+	int r = host_path(removal->name, "?data=1", &path, err);
+
+	if (r == 0)
+		r = api_get(removal->api, path, &host, err);
+	if (r == -ENOENT) {
+		err_release(err);
+		return 0; /* it was never joined, or is removed but for Consul */
+	}
+	return r < 0 ? r : host_refuse_data(host, err);
+}
+
 static int drain(struct removal *removal, struct err *err)
 {
 	int r = host_order(removal->api, removal->name, "drain", NULL, err);
 
-	if (r == -ENOENT)
-		return 0; /* it was never joined, or is removed but for Consul */
-	if (r == 0)
-		r = host_wait_drained(removal->api, removal->cluster->progress, removal->name, removal->timeout_ms,
-				      NULL, err);
+	if (r == -ENOENT) {
+		err_release(err);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	r = host_wait_drained(removal->api, removal->cluster->progress, removal->name, removal->timeout_ms, NULL, err);
 	if (r > 0)
-		return err_set(
-		    err, EBUSY,
-		    ngettext(
-			"%s keeps %d node, whose data is on it ('tepuy host show %s'); take its service down, or "
-			"its data elsewhere, first",
-			"%s keeps %d nodes, whose data is on it ('tepuy host show %s'); take their services down, or "
-			"their data elsewhere, first",
-			(unsigned)r),
-		    removal->name, r, removal->name);
-	return r;
+		r = err_set(err, EBUSY,
+			    ngettext("It keeps %d node, whose data is on it ('tepuy host show %s')",
+				     "It keeps %d nodes, whose data is on it ('tepuy host show %s')", (unsigned)r),
+			    r, removal->name);
+	/* What has come onto it while it was drained. */
+	if (r == 0)
+		r = refuse_data(removal, err);
+	return r < 0 ? err_wrap(err, _("%s is not removed, and stays closed until 'tepuy host undrain %s'"),
+				removal->name, removal->name)
+		     : 0;
 }
 
 static int leave(struct removal *removal, struct err *err)
@@ -120,6 +138,8 @@ static int remove_host(struct removal *removal, struct err *err)
 	r = join_find_authority(cluster, false, err);
 	if (r == 0)
 		r = reach_agent(removal, err);
+	if (r == 0 && !removal->force)
+		r = refuse_data(removal, err);
 	if (r == 0 && !removal->force)
 		r = drain(removal, err);
 	if (r == 0 && !removal->force)
@@ -175,9 +195,9 @@ const struct command cmd_host_remove = {
 	.summary = N_("Take a host out of the cluster"),
 	.details = N_("Its nodes move to other hosts first, then it leaves Consul and loses its token. Its containers' "
 		      "images, its "
-		      "volumes and its packages stay on it. A host with the data of a node is not removed before that "
-		      "node is. With "
-		      "--force for a machine that is dead or was taken away."),
+		      "volumes and its packages stay on it. A host with the data of a node is left as it is, also when "
+		      "the node's service is down. With "
+		      "--force for a machine that is dead, was taken away, or has left with 'tepuy setup leave'."),
 	.usage = "HOST",
 	.min = 1,
 	.max = 1,

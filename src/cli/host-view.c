@@ -104,6 +104,25 @@ int host_path(const char *name, const char *rest, char **ret, struct err *err)
 	return 0;
 }
 
+int host_refuse_data(const json_t *host, struct err *err)
+{
+	const json_t *data = json_object_get(host, "data"), *node;
+	const char *name = json_text(host, "name");
+	_cleanup_buf_ struct buf nodes = { 0 };
+	size_t i;
+
+	json_array_foreach(data, i, node)
+	    buf_printf(&nodes, "%s%s", i ? ", " : "", json_is_string(node) ? json_string_value(node) : "");
+	if (!nodes.len)
+		return 0;
+	return err_set(
+	    err, EBUSY,
+	    _("The data of %s is on %s, also while the service is down. When it is copied, or not wanted any "
+	      "more: 'tepuy down' the service, 'sudo tepuy setup leave' on %s, then 'tepuy host remove %s "
+	      "--force'; the nodes then begin anew elsewhere"),
+	    buf_text(&nodes), name, name, name);
+}
+
 int host_order(struct api *api, const char *name, const char *order, json_t **ret, struct err *err)
 {
 	_cleanup_(freep) char *rest = xasprintf("/%s", order), *path = NULL, *author = cli_author();

@@ -19,6 +19,11 @@ void host_describe(const json_t *host, bool colour, struct buf *to);
 
 /* "/v1/host/NAME" and what follows. -EINVAL when NAME cannot be a host's. The caller owns it. */
 int host_path(const char *name, const char *rest, char **ret, struct err *err);
+/*
+ * -EBUSY when a host, as GET /v1/host/NAME?data=1 tells of it, has data of nodes, also of services that are down:
+ * nothing takes that away from it but to give it up. An agent that is too old to say it says no data.
+ */
+int host_refuse_data(const json_t *host, struct err *err);
 /* POST of cordon, drain …, in the operator's name. `ret` (may be NULL) is the host after it. */
 int host_order(struct api *api, const char *name, const char *order, json_t **ret, struct err *err);
 /*

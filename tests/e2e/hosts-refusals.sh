@@ -90,6 +90,24 @@ equal "once all is mended, all are done" 0 "$status"
 check "and then there is nothing to do" again_unchanged 4
 check "all are in the cluster" wait_for 120 alive_are 'h1 h2 h3 h4'
 
+# ---- a host with data: of a service that was taken down, as that leaves it in Consul
+in_consul() { # WORD…
+	# shellcheck disable=SC2016 # for the host
+	lab_root "$lab" 1 sh -c 'CONSUL_HTTP_TOKEN=$(cat /etc/tepuy/consul-token) consul kv "$@"' sh "$@"
+}
+h4_is_used() { # a member, with an agent, and open
+	tepuy host show --host h1 h4 --json | jq -e '.alive and (.drained | not)' &&
+		lab_root "$lab" 4 systemctl is-active tepuy-agent consul
+}
+check "a service that is down has left its data on h4" in_consul put tepuy/service/mail/status \
+	'{"good":1,"homes":{"box/1":"h4"},"phase":"removed","revision":1,"since":1,"step":1}'
+status=0
+tepuy host remove h4 >"$TMP/data.out" 2>&1 || status=$?
+equal "a host with data is not removed" 1 "$status"
+check "whose data is told, and what can be done" grep -q "The data of mail/box/1 is on h4.*setup leave.*--force" "$TMP/data.out"
+check "and nothing was done to it" h4_is_used
+in_consul delete tepuy/service/mail/status
+
 # Three servers, of which one dies and is replaced.
 lab_inventory "$lab" 3 >"$OPERATOR/hosts.yaml"
 check "the cluster grows to three servers" tepuy host apply --package "$(deb package)"

@@ -182,6 +182,25 @@ static void a_host_lists_its_assignments(void **state)
 	assert_int_equal(ask(world, "GET", "/v1/host/h%2F2", NULL), 400);
 }
 
+/* Also that of a service that is down. */
+static void a_host_says_whose_data_it_has(void **state)
+{
+	struct world *world = *state;
+	_cleanup_(freep) char *data = NULL, *none = NULL;
+
+	fake_consul_set(world->fake, "tepuy/service/mail/status",
+			"{\"phase\":\"removed\",\"revision\":1,\"homes\":{\"box/1\":\"h2\",\"box/2\":\"h3\"}}");
+	assert_int_equal(ask(world, "GET", "/v1/host/h2", NULL), 200);
+	assert_null(json_object_get(world->json, "data")); /* not in what is polled */
+	assert_int_equal(ask(world, "GET", "/v1/host/h2?data=1", NULL), 200);
+	data = json_canonical(json_object_get(world->json, "data"));
+	assert_string_equal(data, "[\"mail/box/1\",\"portal/db/1\"]");
+	assert_int_equal(ask(world, "GET", "/v1/host/h1?data=1", NULL), 200);
+	none = json_canonical(json_object_get(world->json, "data"));
+	assert_string_equal(none, "[]");
+	assert_int_equal(ask(world, "GET", "/v1/host/h9?data=1", NULL), 404);
+}
+
 /* --- closing and opening --- */
 
 static void closing_and_opening_a_host(void **state)
@@ -440,6 +459,7 @@ int main(void)
 		cmocka_unit_test(the_layout_of_keys_is_a_number),
 		cmocka_unit_test_setup_teardown(a_host_has_what_the_documentation_says, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_lists_its_assignments, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_host_says_whose_data_it_has, setup, teardown),
 		cmocka_unit_test_setup_teardown(closing_and_opening_a_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_so_already_is_not_written_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_is_needed_is_not_removed, setup, teardown),

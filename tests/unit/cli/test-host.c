@@ -15,6 +15,7 @@
 #include "cli/host-install.h"
 #include "cli/host-package.h"
 #include "cli/host-step.h"
+#include "cli/host-view.h"
 #include "cli/output.h"
 
 static const char facts[] =
@@ -227,6 +228,22 @@ static void a_package_says_what_it_is(void **state)
 	fs_remove_tree(directory, NULL);
 }
 
+/* --- what an agent says of a host --- */
+
+static void a_host_with_data_is_refused(void **state)
+{
+	_cleanup_json_ json_t *with = json_pack("{s:s, s:[s, s]}", "name", "srv2", "data", "mail/box/1", "portal/db/1"),
+			      *without = json_pack("{s:s, s:[]}", "name", "srv2", "data"),
+			      *of_old = json_pack("{s:s}", "name", "srv2");
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(host_refuse_data(with, &err), -EBUSY);
+	assert_non_null(strstr(err_text(&err), "mail/box/1, portal/db/1 is on srv2"));
+	assert_int_equal(host_refuse_data(without, NULL), 0);
+	assert_int_equal(host_refuse_data(of_old, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +258,7 @@ int main(void)
 		cmocka_unit_test(the_error_of_a_step_keeps_its_code),
 		cmocka_unit_test(what_is_no_step_is_refused),
 		cmocka_unit_test(a_package_says_what_it_is),
+		cmocka_unit_test(a_host_with_data_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
