@@ -187,32 +187,18 @@ static unsigned peer_port(const struct agent_options *options)
 	return options->peer_port ? options->peer_port : PEER_PORT;
 }
 
-/* Bytes that nodes may have together. */
-static json_int_t memory_for_nodes(struct runtime *rt)
-{
-	_cleanup_err_ struct err err = ERR_INIT;
-	uint64_t memory = 0;
-
-	if (rt->ops->capacity && rt->ops->capacity(rt, &memory, &err) == 0)
-		return (json_int_t)memory;
-	if (err.code)
-		log_warning("The runtime does not say how much memory is left for nodes: %s", err_text(&err));
-	return (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-}
-
 /* tepuy/host/<host>/info: what the planner needs of this host, and what people ask. */
-static void describe_host(struct program *program, const struct agent_options *options)
+static void describe_host(struct program *program, const struct attempt *attempt)
 {
+	const struct agent_options *options = program->options;
 	struct agent *agent = &program->agent;
-	_cleanup_(freep) char *version = NULL;
 	_cleanup_json_ json_t *info = NULL;
 
-	agent->env.runtime->ops->probe(agent->env.runtime, &version, NULL);
 	info = json_pack("{ss ss ss sO sf sI ss si sI sb}", "runtime", agent->env.runtime->ops->name, "version",
-			 version ? version : "", "address", agent->env.address, "labels", program->labels, "cpus",
-			 (double)sysconf(_SC_NPROCESSORS_ONLN), "memory", memory_for_nodes(agent->env.runtime), "agent",
-			 TEPUY_VERSION, "api", protocol_api, "reschedule_after", (json_int_t)agent->reschedule_ms,
-			 "machines", (int)agent->env.runtime->ops->machines);
+			 attempt->version ? attempt->version : "", "address", agent->env.address, "labels",
+			 program->labels, "cpus", (double)sysconf(_SC_NPROCESSORS_ONLN), "memory",
+			 (json_int_t)attempt->memory, "agent", TEPUY_VERSION, "api", protocol_api, "reschedule_after",
+			 (json_int_t)agent->reschedule_ms, "machines", (int)agent->env.runtime->ops->machines);
 	if (options->tls_dir) {
 		_cleanup_(freep) char *peer = peer_server_url(agent->env.address, peer_port(options));
 
@@ -280,7 +266,7 @@ static int start(struct program *program, struct err *err)
 }
 
 /* All is there that the agent needs. */
-static int begin(struct program *program, struct err *err)
+static int begin(struct program *program, const struct attempt *attempt, struct err *err)
 {
 	const struct agent_options *options = program->options;
 	struct agent *agent = &program->agent;
@@ -298,7 +284,7 @@ static int begin(struct program *program, struct err *err)
 	if (agent->env.peers && !agent->env.runtime->ops->machines)
 		agent->wishes = wishes_new(agent);
 	agent->links = links_new(agent->loop, agent->env.consul, agent->env.host, agent_on_link, agent);
-	describe_host(program, options);
+	describe_host(program, attempt);
 	r = firewall_new(agent, &agent->firewall, err);
 	if (r == 0)
 		r = schema_gate_new(agent, on_gate, program, &program->gate, err);
@@ -395,7 +381,7 @@ static int take_up(struct program *program, struct attempt *attempt, struct err 
 		return wait_for_it(program, attempt, err);
 	program->identity = attempt->identity;
 	attempt->identity = (struct identity){ 0 };
-	return begin(program, err);
+	return begin(program, attempt, err);
 }
 
 static void say_failure(const struct err *err)
