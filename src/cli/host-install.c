@@ -216,12 +216,15 @@ static void drop_others(struct member *host, const char *kept)
 		       "-delete", NULL);
 }
 
-/* A host that was prepared offline has its own sources again when it is prepared without a bundle. */
+/*
+ * A host that was prepared offline has its own sources again when it is prepared without a bundle. Another version of
+ * tepuy is no reason: it comes with its file, and the host may have no other source.
+ */
 static int choose_sources(struct cluster *cluster, struct member *host, const struct install *install, struct err *err)
 {
 	if (install->bundle)
 		return bundle_give(cluster, host, install->bundle, install->bundle_sha256, err);
-	return host->facts.offline ? bundle_take_back(host, err) : 0;
+	return host->facts.offline && !install->upgrade ? bundle_take_back(host, err) : 0;
 }
 
 int host_install(struct cluster *cluster, struct member *host, const struct install *install, struct err *err)

@@ -92,6 +92,15 @@ for i in 1 2; do
 	refuse "and still reaches no mirror" lab_root "$lab" "$i" timeout 60 apt-get -o Dir::Etc::sourcelist=/etc/apt/sources.list \
 		-o Dir::Etc::sourceparts=/etc/apt/sources.list.d -o APT::Update::Error-Mode=any -o Acquire::Retries=0 update
 done
+# Without a mirror, and without the bundle being given again.
+check "another version of tepuy is packed" build_package later --version 99.0
+tepuy host upgrade --package "$(deb package)" --json >"$TMP/upgrade.json"
+equal "an upgrade to what they have changes nothing" "unchanged unchanged" "$(statuses "$TMP/upgrade.json")"
+check "they are upgraded" tepuy host upgrade --package "$(deb later)"
+equal "both have it" '99.0 99.0' "$(version_on 1) $(version_on 2)"
+check "and back" tepuy host upgrade --package "$(deb package)"
+equal "their apt knows the bundle still" file:/var/lib/tepuy/offline/ "$(sources_of_host)"
+check "the service runs on" wait_for 60 on_both
 # Another text in the recipe is another image, which is not in the bundle.
 sed -i 's/version: .*/version: "2.0"/' "$OPERATOR/recipes/page/recipe.yaml"
 refuse "a recipe that is not in the bundle" tepuy up --host h1 service.yaml --recipes recipes --yes
