@@ -50,11 +50,43 @@ static int silent_members(struct consul *consul, char **ret, struct err *err)
 	return 0;
 }
 
-static int next_key(char **ret, struct err *err)
+/* Do the members know this key, and no other? */
+static bool is_only_key(const json_t *rings, const char *key)
 {
-	_cleanup_(pki_wipe) char *key = NULL;
-	int r = place_read_line(PLACE_GOSSIP_NEXT, &key, err);
+	bool known = false, others = false;
+	json_t *ring, *count;
+	const char *other;
+	size_t i;
 
+	json_array_foreach(rings, i, ring) json_object_foreach(json_object_get(ring, "Keys"), other, count)
+	{
+		if (strcmp(other, key) != 0)
+			others = true;
+		else
+			known = true;
+	}
+	return known && !others;
+}
+
+static int read_rings(struct consul *consul, json_t **ret, struct err *err)
+{
+	return consul_send_json(consul, "GET", KEYRING, NULL, 0, ret, err);
+}
+
+/* The one of a change that was begun here and is not ended yet, or a new one. */
+static int next_key(struct consul *consul, char **ret, struct err *err)
+{
+	_cleanup_json_ json_t *rings = NULL;
+	_cleanup_(pki_wipe) char *key = NULL;
+	int r = read_rings(consul, &rings, err);
+
+	if (r == 0)
+		r = place_read_line(PLACE_GOSSIP_NEXT, &key, err);
+	/* Another server has ended it: that key is the present one. */
+	if (r == 0 && is_only_key(rings, key)) {
+		pki_wipe(&key);
+		r = 1;
+	}
 	if (r == 1) {
 		unsigned char bytes[32];
 		_cleanup_(pki_wipe_buf) struct buf text = { 0 };
@@ -118,7 +150,7 @@ static int install(struct step *step, struct consul *consul, json_t **ret, struc
 		    _("These hosts do not answer Consul and would be shut out: %s. Bring them back, or take them "
 		      "out with 'remove-host'"),
 		    silent);
-	r = next_key(&key, err);
+	r = next_key(consul, &key, err);
 	if (r == 0)
 		r = keyring(consul, "POST", key, err);
 	if (r == 0)
@@ -131,13 +163,12 @@ static int install(struct step *step, struct consul *consul, json_t **ret, struc
 }
 
 /* Every key but this one goes. */
-static int remove_others(struct consul *consul, const char *key, struct err *err)
+static int remove_others(struct consul *consul, const json_t *rings, const char *key, struct err *err)
 {
-	_cleanup_json_ json_t *rings = NULL;
 	json_t *ring, *count;
 	const char *other;
 	size_t i;
-	int r = consul_send_json(consul, "GET", KEYRING, NULL, 0, &rings, err);
+	int r = 0;
 
 	json_array_foreach(rings, i, ring)
 	    json_object_foreach(json_object_get(ring, "Keys"), other, count) if (r == 0 && strcmp(other, key) != 0) r =
@@ -145,21 +176,36 @@ static int remove_others(struct consul *consul, const char *key, struct err *err
 	return r;
 }
 
+/* The one that was made known from here or, by another server that is lost since, the one that `gossip` wrote here. */
+static int key_to_use(char **ret, bool *ret_begun_here, struct err *err)
+{
+	int r = place_read_line(PLACE_GOSSIP_NEXT, ret, err);
+
+	*ret_begun_here = r == 0;
+	if (r == 1)
+		r = place_read_line(PLACE_GOSSIP_KEY, ret, err);
+	return r == 1 ? err_set(err, ENOENT, _("There is no gossip key on this server; run 'authority'")) : r;
+}
+
 static int finish(struct step *step, struct consul *consul, struct err *err)
 {
 	_cleanup_(pki_wipe) char *key = NULL;
-	int r = place_read_line(PLACE_GOSSIP_NEXT, &key, err);
+	_cleanup_json_ json_t *rings = NULL;
+	bool begun_here;
+	int r = key_to_use(&key, &begun_here, err);
 
+	if (r == 0)
+		r = read_rings(consul, &rings, err);
 	if (r < 0)
 		return r;
-	if (r == 1) {
+	if (!begun_here && is_only_key(rings, key)) {
 		step_unchanged(step, "keyring", _("No change of the gossip key is under way"));
 		return 0;
 	}
 	step_begin(step, "keyring", _("Changing to the new gossip key"));
 	r = keyring(consul, "PUT", key, err);
 	if (r == 0)
-		r = remove_others(consul, key, err);
+		r = remove_others(consul, rings, key, err);
 	if (r == 0)
 		r = place_write_text(PLACE_GOSSIP_KEY, key, 0, 0600, NULL, err);
 	if (r == 0)
@@ -214,6 +260,17 @@ static int begin_keyring_anew(struct step *step, struct err *err)
 	return r;
 }
 
+/* What a change that another server made in this one's stead left here must not be taken for the next new key. */
+static int forget_other_next(const char *key, struct err *err)
+{
+	_cleanup_(pki_wipe) char *next = NULL;
+	int r = place_read_line(PLACE_GOSSIP_NEXT, &next, err);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return strcmp(next, key) != 0 ? place_remove(PLACE_GOSSIP_NEXT, err) : 0;
+}
+
 static int write_key(struct step *step, const char *key, struct err *err)
 {
 	_cleanup_(pki_wipe_buf) struct buf now = { 0 };
@@ -225,6 +282,8 @@ static int write_key(struct step *step, const char *key, struct err *err)
 		return err_set(err, ENOENT, _("Consul is not configured on this host: run 'consul'"));
 	if (r == 0)
 		r = consul_config_with_gossip(buf_text(&now), key, &wanted, err);
+	if (r == 0)
+		r = forget_other_next(key, err);
 	if (r < 0)
 		return r;
 	if (!wanted && (!place_exists(PLACE_AUTHORITY) || place_holds(PLACE_GOSSIP_KEY, key, strlen(key)))) {

@@ -5,6 +5,7 @@
   setup-operator.py PREFIX apply HOSTS SERVERS   HOSTS "1,2,3,4", of them SERVERS "1,2,3" Consul's servers
   setup-operator.py PREFIX renew HOSTS SERVERS   the same with new certificates
   setup-operator.py PREFIX rotate HOSTS SERVERS  a new gossip key
+  setup-operator.py PREFIX rotate-elsewhere HOSTS SERVERS  the same, ended by the second server
   setup-operator.py PREFIX step I STEP           one step on a host, its input from standard input
   setup-operator.py PREFIX killed HOSTS SERVERS  the steps of the last host, each killed after more and more time
 
@@ -125,11 +126,11 @@ def certificates(hosts, servers):
     return [{"name": name(i), "certificate": found[i]["certificate"]["pem"]} for i in hosts]
 
 
-def rotate(hosts, servers):
+def rotate(hosts, servers, last):
     rows = certificates(hosts, servers)
     sealed = by_host(setup(servers[0], "rotate-gossip", {"phase": "install", "hosts": rows})["hosts"])
     everywhere(hosts, "gossip", lambda i: {"sealed": sealed[i]["sealed"]})
-    setup(servers[0], "rotate-gossip", {"phase": "finish"})
+    setup(last, "rotate-gossip", {"phase": "finish"})
 
 
 def numbers(text):
@@ -144,8 +145,8 @@ def main():
     hosts, servers = numbers(sys.argv[3]), numbers(sys.argv[4])
     if verb == "killed":
         KILLED.append(hosts[-1])
-    if verb == "rotate":
-        rotate(hosts, servers)
+    if verb in ("rotate", "rotate-elsewhere"):
+        rotate(hosts, servers, servers[verb == "rotate-elsewhere"])
     else:
         apply(hosts, servers, renew=verb == "renew")
 
