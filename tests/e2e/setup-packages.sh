@@ -131,7 +131,7 @@ on sh -c 'rm /usr/local/bin/consul /etc/systemd/system/consul.service; systemctl
 on cp -a /run/sources/. /etc/apt/sources.list.d/
 
 # ---- from the mirror
-on sh -c 'mkdir -p /etc/docker; echo "{\"dns-search\": [\"example.org\"]}" >/etc/docker/daemon.json'
+on sh -c 'mkdir -p /etc/docker; echo "{\"dns-search\": [\"example.org\"]}" >/etc/docker/daemon.json; chmod 0600 /etc/docker/daemon.json'
 install_hooks
 check "killed when the packages are fetched and none is unpacked" killed_at fetched runtime '{"runtime": "docker"}'
 check "killed when they are unpacked and none is configured" killed_at unpacked runtime '{"runtime": "docker"}'
@@ -142,6 +142,7 @@ grep -v unchanged "$TMP/out" | sed 's/^/      /'
 check "it runs and comes back after a boot" on systemctl is-enabled docker
 check "containers outlive it" on sh -c 'docker info -f "{{.LiveRestoreEnabled}}" | grep -q true'
 check "what was configured stays" on grep -q example.org /etc/docker/daemon.json
+equal "and who may read it" 600 "$(on stat -c %a /etc/docker/daemon.json)"
 check "a second time nothing changes" unchanged runtime '{"runtime": "docker"}'
 
 # ---- options on Docker's command line, which it does not want in its file as well

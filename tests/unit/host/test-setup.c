@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -139,6 +140,33 @@ static void a_file_is_put_back_as_it_was(void **state)
 	assert_holds(place->path, "{}\n");
 	assert_int_equal(kept_file_put_back(&empty, NULL), 0);
 	assert_holds(place->path, ""); /* an empty one is one */
+}
+
+static void assert_access(const char *path, gid_t group, mode_t mode)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_gid, group);
+	assert_int_equal(st.st_mode & 07777, mode);
+}
+
+/* A proxy's password may be in it. */
+static void who_may_read_a_file_stays(void **state)
+{
+	_cleanup_kept_file_ struct kept_file none = { 0 }, kept = { 0 };
+	struct place *place = *state;
+
+	assert_int_equal(kept_file_read(place->path, &none, NULL), 0);
+	assert_int_equal(kept_file_write(&none, "{}\n", NULL), 0);
+	assert_access(place->path, 0, 0644);
+	assert_int_equal(chown(place->path, 0, 1), 0);
+	assert_int_equal(chmod(place->path, 0640), 0);
+	assert_int_equal(kept_file_read(place->path, &kept, NULL), 0);
+	assert_int_equal(kept_file_write(&kept, "{\"a\": 1}\n", NULL), 0);
+	assert_access(place->path, 1, 0640);
+	assert_int_equal(kept_file_put_back(&kept, NULL), 0);
+	assert_access(place->path, 1, 0640);
 }
 
 static char *config_text(bool server, const char *gossip, const char *only_server)
@@ -343,6 +371,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_that_was_not_there_is_taken_away_again, make_place,
 						remove_place),
 		cmocka_unit_test_setup_teardown(a_file_is_put_back_as_it_was, make_place, remove_place),
+		cmocka_unit_test_setup_teardown(who_may_read_a_file_stays, make_place, remove_place),
 		cmocka_unit_test(consul_listens_to_members_only),
 		cmocka_unit_test(only_servers_know_the_management_token),
 		cmocka_unit_test(servers_that_come_and_go_restart_no_consul),
