@@ -39,10 +39,8 @@ static const struct schema defaults_schema = {
 
 static const struct key consul_keys[] = {
 	{ .name = "datacenter",
-	  .type = KEY_STRING,
+	  .type = KEY_NAME,
 	  .fallback = "tepuy",
-	  .pattern = "^[a-z0-9][a-z0-9_-]{0,62}$",
-	  .expected = N_("the name of a Consul datacenter: lower case letters, digits, _ and -"),
 	  .description = N_("Name of Consul's datacenter."),
 	  KEY_FIELD(struct hosts_consul, datacenter) },
 	{ .name = "servers",
@@ -152,9 +150,17 @@ static const struct schema xen_schema = {
 	.description = N_("A Xen host's machines: their network and disks, and what the host keeps for itself."),
 };
 
+/* What the step `agent` can put onto the agent's command line (host/agent-options.c). Each control character by itself:
+ * a range would be another one in another language. */
+#define CONTROLS                                                                                                       \
+	"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b" \
+	"\x1c\x1d\x1e\x1f\x7f"
+
 static const struct key label_keys[] = {
 	{ .name = "value",
 	  .type = KEY_STRING,
+	  .pattern = "^[^" CONTROLS "\"'`$%\\\\]*$",
+	  .expected = N_("one line of text without quotes, backslashes, '$' and '%'"),
 	  .description = N_("Value of the label."),
 	  KEY_FIELD(struct pair, value) },
 };
