@@ -53,7 +53,7 @@ bool host_fits(const struct plan_host *host, const struct plan_component *want)
 
 uint64_t memory_on(const struct plan_host *host, uint64_t asked)
 {
-	return asked || !host->machines ? asked : PLAN_MACHINE_MEMORY;
+	return !host->machines ? asked : (asked ? asked : PLAN_MACHINE_MEMORY) + PLAN_MACHINE_SYSTEM;
 }
 
 /* How many instances of the counted group are on it. */

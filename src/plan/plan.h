@@ -31,6 +31,7 @@
 #define PLAN_RESCHEDULE_MS 60000 /* a dead host's nodes move after this, when the view does not say otherwise */
 #define PLAN_DRAIN_MS 30000      /* most time for sessions to end when neither update nor disconnect has a deadline */
 #define PLAN_MACHINE_MEMORY (UINT64_C(512) << 20) /* of a machine whose service does not say */
+#define PLAN_MACHINE_SYSTEM (UINT64_C(112) << 20) /* beside it: its kernel and services, and Xen's own for it */
 #define PLAN_SETTLE_MS 15000 /* so long after a leader began to look Consul's word on health may be an old one */
 #define PLAN_NODES_MAX 10000 /* nodes of one component */
 #define PLAN_TXN_MAX 60      /* most operations of a transaction; Consul's own bound is 64 */
