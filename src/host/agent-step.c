@@ -143,10 +143,16 @@ static int put_options(struct step *step, const struct wish *wish, struct err *e
 	return r;
 }
 
-/* All that the agent reads when it starts. The token counts by its hash only (host/stamp.h). */
+/*
+ * All that the agent reads when it starts: of a host with machines also what they are made with. The token counts by
+ * its hash only (host/stamp.h).
+ */
 static char *what_it_reads(const struct wish *wish, const char *certificate)
 {
-	return xasprintf("%s\n%s\n%s\n", wish->options, wish->token, certificate);
+	_cleanup_buf_ struct buf machines = { 0 };
+
+	place_read(PLACE_XEN, &machines, NULL);
+	return xasprintf("%s\n%s\n%s\n%s", wish->options, wish->token, certificate, buf_text(&machines));
 }
 
 /* For what the agent runs with now, before anything is written. */
@@ -158,6 +164,8 @@ static void adopt(const struct wish *wish, const char *certificate)
 	_cleanup_buf_ struct buf defaults = { 0 };
 
 	strv_add_all(&files, PLACE_TOKEN, PLACE_AGENT_DEFAULTS, PLACE_HOST_CERT, NULL);
+	if (access(PLACE_XEN, F_OK) == 0)
+		strv_add(&files, PLACE_XEN);
 	if (place_read_line(PLACE_TOKEN, &token, NULL) == 0 && !strcmp(token, wish->token) &&
 	    place_read(PLACE_AGENT_DEFAULTS, &defaults, NULL) == 0 && strstr(buf_text(&defaults), wish->options))
 		stamp_adopt(AGENT_UNIT, "all", text, &files);
