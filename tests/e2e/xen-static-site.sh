@@ -49,8 +49,28 @@ serves_as() {
 	[ "$(domains)" = "tepuy.$SERVICE.web.${1#web/}" ] && [ "$(node_field web/1 health)" = passing ] && page_has .
 }
 
-from_outside() {
-	curl -sS -o /dev/null --max-time 5 "$1"
+# connects URL: from here, which is no host of the cluster. A page may take long; that its port answers does not.
+connects() {
+	[ "$(curl -sS -o /dev/null --max-time 15 -w '%{time_connect}' "$1" 2>/dev/null)" != 0.000000 ]
+}
+
+# agent_log: of the Xen host's.
+agent_log() {
+	on_xen journalctl --no-pager -o cat -u tepuy-agent
+}
+
+# agent_lacks TEXT: its log is there, and has none of it.
+agent_lacks() {
+	agent_log >"$TMP/agent-log" && [ -s "$TMP/agent-log" ] && ! grep -qF "$1" "$TMP/agent-log"
+}
+
+# ends INSTANCE: how often the agent saw it end.
+ends() {
+	agent_log | grep -cF "$SERVICE/$1 ended"
+}
+
+ended_more_often() {
+	[ "$(ends "$1")" -gt "$2" ]
 }
 
 event_tells() {
@@ -65,15 +85,16 @@ address=$(node_field web/1 address)
 equal "it is reached at an address of the Xen host's range" "$(xen_range "$LAB" | cut -d- -f1)" "$address"
 equal "Consul has the address as its own" "$address $SERVICE/web/1.1" "$(guest_keys)"
 equal "its host is the Xen host" xen1 "$(node_field web/1 host)"
-refuse "the image was not made on the Xen host" on_xen grep -rq 'this host makes the image' /var/lib/tepuy/builds
+check "the image was not made on the Xen host" agent_lacks 'no other host makes the image'
 check "but on the Docker host" on_h1 sh -c 'journalctl --no-pager -u tepuy-agent | grep -q "The host xen1 wishes for an image"'
 
 # --- who may reach it ---
 
 check "the Docker host reaches its port" on_h1 curl -fsS -o /dev/null --max-time "$PAGE" "http://$address/"
 check "the Xen host does too" on_xen curl -fsS -o /dev/null --max-time "$PAGE" "http://$address/"
-refuse "nobody else does: it is not published" from_outside "http://$address/"
-refuse "nor its sshd" timeout 5 bash -c "exec 3<>/dev/tcp/$address/22"
+check "anybody reaches what is published" connects "$url/"
+refuse "nobody else reaches it: it is not published" connects "http://$address/"
+refuse "nor its sshd" connects "http://$address:22/"
 
 # --- what is told of it ---
 
@@ -100,8 +121,9 @@ equal "its address is free again" "$second $SERVICE/web/1.2" "$(guest_keys)"
 
 # --- destroyed behind tepuy's back ---
 
+seen=$(ends web/1.2)
 on_xen xl destroy "tepuy.$SERVICE.web.1.2"
-check "it is noticed" wait_for "$SLOW" sh -c "! curl -fsS -o /dev/null --max-time 2 $url/"
+check "it is noticed" wait_for "$SLOW" ended_more_often web/1.2 "$seen"
 check "it comes back by itself" wait_for "$SLOW" serves_as web/1.2
 equal "with the address that it had" "$second" "$(node_field web/1 address)"
 
@@ -111,6 +133,13 @@ on_xen systemctl kill -s KILL tepuy-agent
 check "an agent that was killed finds its machine again" wait_for "$SLOW" sh -c "docker exec $(lab_container "$LAB" 1) \
 	curl -fsS -o /dev/null --max-time $PAGE http://$second/ && [ \"\$(ssh -F $TMP/lab/$LAB/ssh_config xen1 sudo -n tepuy version --json | jq -r .agent.host)\" = xen1 ]"
 equal "nothing was made anew" "$second $SERVICE/web/1.2" "$(guest_keys)"
+
+# --- its system ends, and nobody guards it but the agent ---
+
+seen=$(ends web/1.2)
+on_xen xl shutdown "tepuy.$SERVICE.web.1.2"
+check "that it ended is noticed by an agent that did not start it" wait_for "$SLOW" ended_more_often web/1.2 "$seen"
+check "it is cleared away and comes back" wait_for "$SLOW" serves_as web/1.2
 
 # --- what nothing here made ---
 
