@@ -238,6 +238,12 @@ static int pack_entry(struct packer *p, int dir, const char *name, const char *p
 		return cannot(p, errno, path, err);
 	if (pack_leaves_out(path, S_ISDIR(st.st_mode), p->pack->kind))
 		return 0;
+	if (text_starts(name, ".wh."))
+		return err_set(
+		    err, EINVAL,
+		    _("Cannot pack %s/%s: in a layer a name that begins with '.wh.' hides another file; give it "
+		      "another name"),
+		    p->pack->dir, path);
 	if (S_ISDIR(st.st_mode))
 		return depth < DEEPEST ? pack_subdirectory(p, dir, name, path, &st, depth, err)
 				       : cannot(p, ENAMETOOLONG, path, err);

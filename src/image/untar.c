@@ -274,7 +274,7 @@ static int write_whiteout(struct untar *u, int parent, const char *name, struct 
 	if (text_starts(name, ".wh..wh."))
 		return 0; /* AUFS's own bookkeeping */
 	name += strlen(".wh.");
-	if (make_room(u, parent, name) < 0 || !*name)
+	if (make_room(u, parent, name) < 0)
 		return bad(u, err, _("contradicts another entry"));
 	return mknodat(parent, name, S_IFCHR, makedev(0, 0)) < 0 ? cannot_write(u, errno, err) : 0;
 }
@@ -287,7 +287,7 @@ static int clear_hidden(struct untar *u, int parent, const char *name, struct er
 
 	if (strcmp(name, ".wh..wh..opq") == 0)
 		r = beneath_list(parent, &all);
-	else if (!text_starts(name, ".wh..wh.") && name[strlen(".wh.")])
+	else if (!text_starts(name, ".wh..wh."))
 		strv_add(&all, name + strlen(".wh."));
 	for (size_t i = 0; i < all.n && r == 0; i++)
 		r = make_room(u, parent, all.v[i]);
@@ -356,11 +356,27 @@ static int write_node(struct untar *u, int parent, const char *name, struct err 
 	return write_file(u, parent, name, err);
 }
 
-static bool is_whiteout(const char *path)
+static const char *last_part(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return text_starts(slash ? slash + 1 : path, ".wh.");
+	return slash ? slash + 1 : path;
+}
+
+static bool is_whiteout(const char *path)
+{
+	return text_starts(last_part(path), ".wh.");
+}
+
+/* ".wh..." would hide "..": the directory above the tree, for who unpacks as root. */
+static bool hides_no_name(const char *name)
+{
+	static const char *const none[] = { ".wh.", ".wh..", ".wh..." };
+
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+		if (strcmp(name, none[i]) == 0)
+			return true;
+	return false;
 }
 
 static int take_layer_entry(struct untar *u, struct err *err)
@@ -374,6 +390,8 @@ static int take_layer_entry(struct untar *u, struct err *err)
 		return 0;
 	if (path_depth(u->path) < 0)
 		return bad(u, err, _("does not have a plain path inside the tree"));
+	if (hides_no_name(last_part(u->path)))
+		return bad(u, err, _("hides what has no name"));
 	if (!hard && (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFSOCK))
 		return 0;
 	if (u->onto && is_whiteout(u->path) != (u->onto == ONTO_CLEAR))

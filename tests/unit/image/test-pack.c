@@ -230,6 +230,31 @@ static void what_an_image_needs_stays_in(void **state)
 	assert_false(pack_leaves_out("etc/hostnames/x", false, PACK_LAYER));
 }
 
+/* It would hide another file, or whole directories, where the layer is used. */
+static void a_name_that_hides_another_is_refused(void **state)
+{
+	static const char *const names[] = { ".wh.passwd", ".wh...", ".wh..wh..opq" };
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(names); i++) {
+		_cleanup_(freep) char *at = fs_join("tree/d", names[i / 2]), *whole = fs_join(*state, at);
+		_cleanup_(freep) char *tree = fs_join(*state, "tree"), *to = fs_join(*state, "out");
+		_cleanup_err_ struct err err = ERR_INIT;
+		struct pack pack = { .dir = tree, .to = to };
+		char *sha256 = NULL;
+
+		scratch_directory(*state, "tree/d", 0755);
+		if (i % 2)
+			scratch_directory(*state, at, 0755);
+		else
+			scratch_file(*state, at, "x", 0644);
+		assert_int_equal(pack_tree(&pack, &sha256, NULL, &err), -EINVAL);
+		assert_null(sha256);
+		assert_non_null(strstr(err_text(&err), names[i / 2]));
+		assert_int_equal(fs_remove_tree(whole, NULL), 0);
+		assert_int_equal(unlink(to), 0);
+	}
+}
+
 /* --- and back --- */
 
 static int unpack(const char *dir, const char *name, struct err *err)
@@ -331,6 +356,31 @@ static void a_layer_onto_another_hides_what_it_says(void **state)
 	assert_false(there(*state, ".wh.gone") || there(*state, "d/.wh..wh..opq"));
 }
 
+/* Onto lower layers it would remove the directory that holds the tree, and what else is in there. */
+static void a_whiteout_of_no_name_is_refused(void **state)
+{
+	static const char *const names[] = { ".wh...", ".wh..", ".wh.", "d/.wh...", "d/.wh..", "d/.wh." };
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(names); i++) {
+		_cleanup_(freep) char *layer = fs_join(*state, "evil"), *to = fs_join(*state, "in/back");
+		_cleanup_(freep) char *stays = fs_join(*state, "in/stays"), *inside = fs_join(*state, "in/back/d/f");
+		_cleanup_buf_ struct buf bytes = { 0 };
+		_cleanup_tar_ struct tar_writer *tar = tar_new(write_to, &bytes);
+		_cleanup_(closep) int fd = -1;
+
+		scratch_directory(*state, "in/back/d", 0755);
+		scratch_file(*state, "in/stays", "x", 0644);
+		scratch_file(*state, "in/back/d/f", "x", 0644);
+		tar_add(tar, &(struct tar_entry){ .path = names[i / 2], .mode = S_IFREG | 0644 });
+		tar_finish(tar);
+		assert_int_equal(fs_write(layer, bytes.data, bytes.len, 0644, NULL), 0);
+		fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_int_equal(i % 2 ? untar_onto(layer, fd, NULL) : untar_layer(layer, fd, NULL), -EBADMSG);
+		assert_int_equal(access(stays, F_OK), 0);
+		assert_int_equal(access(inside, F_OK), 0);
+	}
+}
+
 static void a_layer_with_dots_is_refused(void **state)
 {
 	_cleanup_(freep) char *layer = fs_join(*state, "evil");
@@ -359,10 +409,12 @@ int main(void)
 		test(what_one_machine_has_stays_out),
 		test(what_packages_enable_stays_out_of_a_machine),
 		test(what_an_image_needs_stays_in),
+		test(a_name_that_hides_another_is_refused),
 		test(a_layer_comes_back_the_same),
 		test(a_link_in_a_layer_leads_nowhere_outside),
 		test(a_layer_onto_another_hides_what_it_says),
 		test(a_layer_with_dots_is_refused),
+		test(a_whiteout_of_no_name_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
