@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What makes a base system one that boots as a machine without anybody's help from inside or from the network: systemd,
- * udev (file systems are found by label), sshd for root's keys, ip(8). No kernel, no D-Bus, no logins on a console, no
- * time daemon (the hypervisor's clock is right), no timers, nothing that is done at a first boot, as every boot of a
- * new node is one. At boot ssh.service starts and what a driver adds to multi-user.target; what a recipe's packages
+ * udev (file systems are found by UUID), sshd for root's keys, ip(8). No kernel, no D-Bus, no logins on a console, no
+ * time daemon (who runs the machine sets its clock), no timers, nothing that is done at a first boot, as every boot of
+ * a new node is one. At boot ssh.service starts and what a driver adds to multi-user.target; what a recipe's packages
  * enabled does not get into an image.
  *
  * What a driver writes into the node's disk before its first boot, as it has no place in an image that all share:

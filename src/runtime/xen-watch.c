@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -28,6 +29,9 @@
 #define GOOD_RUN_MS 60000 /* what ran for so long has its next restart at once */
 #define LOOK_AGAIN_MS 30000
 #define BUSY_MS 2000
+#define CLOCK_MS 3600000 /* a clock that is wrong by 1/10000 is off by less than half a second then */
+#define CLOCK_AGAIN_MS 300000
+#define CLOCK_STEP_MS 500
 
 /* What was seen of a node. */
 struct known {
@@ -159,11 +163,13 @@ static void keeper_leave(struct keeper *keeper)
 struct attempt {
 	char *name;
 	int64_t pause, next; /* ms; when it may be tried again */
+	int64_t run, clock;  /* ms; when the clock of that run is looked at again */
 };
 
 struct attempts {
 	struct attempt *list;
 	size_t n, cap;
+	int64_t offset; /* of the host's clock, ms, when that was last looked at */
 };
 
 static struct attempt *attempt_of(struct attempts *attempts, const char *name)
@@ -219,6 +225,41 @@ static void try_one(struct keeper *keeper, struct attempts *attempts, const char
 	attempt->next = clock_monotonic_ms() + attempt->pause;
 }
 
+/* The host's own clock was set: those of its machines are to be looked at now. */
+static void mind_set_clock(struct attempts *attempts)
+{
+	int64_t offset = clock_realtime_ms() - clock_monotonic_ms();
+
+	if (llabs(offset - attempts->offset) > CLOCK_STEP_MS)
+		for (size_t i = 0; i < attempts->n; i++)
+			attempts->list[i].clock = 0;
+	attempts->offset = offset;
+}
+
+/* Looks at one machine's clock at most: others may have to be started again. False: no clock is to be looked at now. */
+static bool level_one(struct keeper *keeper, struct attempts *attempts, const struct picture *picture)
+{
+	int64_t now = clock_monotonic_ms();
+
+	mind_set_clock(attempts);
+	for (size_t i = 0; i < picture->n; i++) {
+		const struct known *known = &picture->list[i];
+		struct attempt *attempt = known->running ? attempt_of(attempts, known->name) : NULL;
+		_cleanup_err_ struct err err = ERR_INIT;
+		int r;
+
+		if (!attempt || (attempt->run == known->run && attempt->clock > now))
+			continue;
+		r = xen_level_clock(xen_of(keeper->rt), known->name, &err);
+		if (r < 0)
+			log_debug("The clock of %s: %s", known->name, err_text(&err));
+		attempt->run = known->run;
+		attempt->clock = clock_monotonic_ms() + (r < 0 ? CLOCK_AGAIN_MS : CLOCK_MS);
+		return true;
+	}
+	return false;
+}
+
 static void *keep(void *data)
 {
 	struct keeper *keeper = data;
@@ -235,7 +276,8 @@ static void *keep(void *data)
 			next = choose(&attempts, &picture, &wait_ms);
 		if (next)
 			try_one(keeper, &attempts, next->name);
-		else if (poll(&wake, 1, (int)wait_ms) > 0 && read(keeper->wake[0], bytes, sizeof(bytes)) <= 0)
+		else if (!level_one(keeper, &attempts, &picture) && poll(&wake, 1, (int)wait_ms) > 0 &&
+			 read(keeper->wake[0], bytes, sizeof(bytes)) <= 0)
 			break;
 	}
 	for (size_t i = 0; i < attempts.n; i++)

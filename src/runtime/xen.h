@@ -162,6 +162,12 @@ int xen_command(struct remote *remote, const struct remote_command *command, str
 int xen_repeat_command(struct xen *xen, const struct xen_node *node, const struct xen_record *record,
 		       const struct remote_command *command, struct buf *output, struct err *err);
 
+/* Clocks, in xen-clock.c: sets that of a machine that runs when it is off by more than a second. Blocks for seconds. */
+int xen_level_clock(struct xen *xen, const char *name, struct err *err);
+/* By how many milliseconds a clock is to be put forward that said ("1763822514.894366000\n") between those two moments
+ * of the host's; 0: it is not off by more than a second, or that cannot be told. -EBADMSG. */
+int xen_clock_lacks(const char *said, int64_t before_ms, int64_t after_ms, int64_t *ret_ms);
+
 /* Slots, in the files named after them. */
 int xen_import(struct runtime *rt, const struct image *image, char **ret_ref, struct err *err);
 int xen_prune(struct runtime *rt, const struct strv *images, struct err *err);

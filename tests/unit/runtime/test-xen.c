@@ -421,6 +421,37 @@ static void an_end_is_told_by_its_run(void **state)
 	assert_int_equal(xen_decode_exit("debugfs 1.47.0", 4, &code, &memory), -EBADMSG);
 }
 
+static void a_clock_is_off_by_what_can_be_told(void **state)
+{
+	static const struct {
+		const char *said;
+		int64_t before, after, lacks;
+	} clocks[] = {
+		{ "1000.000000000\n", 1000000, 1000010, 0 },
+		{ "1000.500000000\n", 1001495, 1001505, 0 },
+		{ "1000.500000000\n", 1001600, 1001610, 1105 },
+		{ "1001.900999999\n", 1000800, 1000820, -1090 },
+		{ "1000.000000000\n", 1000500, 1002500, 0 },
+		{ "1000.000000000\n", 1001500, 1003500, 2500 },
+		{ "946684800.000000000\n", 1763822514894, 1763822514896, INT64_C(817137714895) },
+	};
+	static const char *const wrong[] = {
+		"", "1000\n", "1000.5", "date: no\n", "-5.000000000\n", "99999999999.000000000\n", "1000.000000000 x\n"
+	};
+	int64_t lacks = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+		assert_int_equal(xen_clock_lacks(clocks[i].said, clocks[i].before, clocks[i].after, &lacks), 0);
+		assert_int_equal(lacks, clocks[i].lacks);
+	}
+	lacks = 7;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(xen_clock_lacks(wrong[i], 1000000, 1000010, &lacks), -EBADMSG);
+	assert_int_equal(xen_clock_lacks("1000.000000000\n", 1000010, 1000000 - 5000, &lacks), -EBADMSG);
+	assert_int_equal(lacks, 7);
+}
+
 static void program_make(struct xen_program *program)
 {
 	_cleanup_xen_node_ struct xen_node node = { 0 };
@@ -539,6 +570,7 @@ int main(void)
 		cmocka_unit_test(xl_tells_what_a_machine_uses),
 		cmocka_unit_test(xl_tells_values),
 		cmocka_unit_test(an_end_is_told_by_its_run),
+		cmocka_unit_test(a_clock_is_off_by_what_can_be_told),
 		cmocka_unit_test(a_program_tells_its_group_first),
 		cmocka_unit_test(a_machine_that_says_anything_else_is_not_listened_to),
 		cmocka_unit_test(the_journal_is_read_in_any_pieces),
