@@ -261,7 +261,8 @@ int xen_create(struct runtime *rt, const struct runtime_spec *spec, char **ret_i
 	xen_sweep(config);
 	xen_node_from_spec(spec, &node);
 	lock = r = make_directory(config, &node, &directory, &why);
-	r = r < 0 ? r : put_name(config, &node, directory, &why);
+	if (r >= 0 && directory) /* never without one: for the analyzer */
+		r = put_name(config, &node, directory, &why);
 	if (r < 0) {
 		if (directory)
 			fs_remove_tree(directory, NULL);
