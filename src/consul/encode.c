@@ -115,6 +115,12 @@ char *consul_encode_txn(const struct consul_op *ops, size_t n)
 	return dump(list);
 }
 
+/*
+ * So many in a row are a failure: one answer that is late, as on a host that has much to do for a moment, must not take
+ * a node out, least of all the last one. What has ended its own agent tells at once.
+ */
+#define FAILURES 2
+
 /* A check on its own, or one of a registration: Consul has two names for the id, and refuses a name it does not know.
  */
 static json_t *encode_check(const struct consul_check_spec *check, bool alone)
@@ -135,6 +141,7 @@ static json_t *encode_check(const struct consul_check_spec *check, bool alone)
 		set_duration(json, "Interval", check->interval_ms);
 		if (check->timeout_ms)
 			set_duration(json, "Timeout", check->timeout_ms);
+		json_object_set_new(json, "FailuresBeforeCritical", json_integer(FAILURES));
 	}
 	return json;
 }

@@ -472,7 +472,7 @@ static void test_encode_registration(void **state)
 	(void)state;
 	assert_string_equal(text, "{\"ID\":\"web-1\",\"Name\":\"web\",\"Port\":80,\"Tags\":[],\"Meta\":{},"
 				  "\"Checks\":[{\"CheckID\":\"a\",\"Name\":\"n\",\"Status\":\"passing\","
-				  "\"TCP\":\"192.0.2.1:80\",\"Interval\":\"2000ms\"}]}");
+				  "\"TCP\":\"192.0.2.1:80\",\"Interval\":\"2000ms\",\"FailuresBeforeCritical\":2}]}");
 }
 
 static void test_encode_update_cuts_between_characters(void **state)
