@@ -32,7 +32,7 @@ tidy_docker() {
 
 xen=${XEN_DIRECTORY:-/var/lib/tepuy/xen}
 foreign_xen() {
-	printf 'name="foreign-%s"\ntype="pv"\nmemory=64\nkernel="%s/kernel"\n' "${dir##*.}" "$xen" >"$dir/foreign.cfg"
+	printf 'name="foreign-%s"\ntype="pv"\nmemory=128\nkernel="%s/kernel"\n' "${dir##*.}" "$xen" >"$dir/foreign.cfg"
 	xl create -q -p "$dir/foreign.cfg" >&2
 	echo "foreign-${dir##*.}"
 }

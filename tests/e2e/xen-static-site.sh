@@ -144,7 +144,7 @@ check "it is cleared away and comes back" wait_for "$SLOW" serves_as web/1.2
 # --- what nothing here made ---
 
 kernel=$(jq -r .kernel "$TMP/xen.json")
-printf 'name = "tepuy.%s.web.9.9"\nkernel = "%s"\nmemory = 32\ntype = "pv"\n' "$SERVICE" "$kernel" >"$TMP/stray.cfg"
+printf 'name = "tepuy.%s.web.9.9"\nkernel = "%s"\nmemory = 128\ntype = "pv"\n' "$SERVICE" "$kernel" >"$TMP/stray.cfg"
 xen_put "$TMP/stray.cfg" /root/stray.cfg
 check "a domain of that name is begun by hand" on_xen xl create -p /root/stray.cfg
 on_xen systemctl restart tepuy-agent
