@@ -65,12 +65,11 @@ static struct plan_action *add_desire(struct work *work, const struct unit *unit
 	return action;
 }
 
-void act_home(struct work *work, const char *component, unsigned n, const char *host)
+static void set_home(struct work *work, const char *component, unsigned n, const char *host)
 {
 	struct plan_status *status = &work->status;
 	size_t at = 0;
 
-	work->status_changed = true;
 	while (at < status->n_homes) {
 		int d = strcmp(status->homes[at].component, component);
 
@@ -119,9 +118,8 @@ bool act_assign(struct work *work, const struct group *group, struct node *node,
 	lookup_add_load(work->lookup, host, memory_added(host, group->want, node));
 	if (work->lookup->counted == group)
 		++*place_same(work->lookup, host);
-	/* One that is only prepared has no data yet, and may still go elsewhere. */
-	if (group->want->exclusive && desired == PLAN_RUN)
-		act_home(work, group->name, node->n, host->host->name);
+	if (group->want->exclusive)
+		set_home(work, group->name, node->n, host->host->name);
 	return true;
 }
 
@@ -139,7 +137,7 @@ bool act_take_over(struct work *work, struct unit *unit, enum plan_desired desir
 	action->desired = desired;
 	action->since_ms = work->now_ms;
 	if (exclusive)
-		act_home(work, unit->it->component, unit->it->n, unit->it->host);
+		set_home(work, unit->it->component, unit->it->n, unit->it->host);
 	return true;
 }
 
@@ -196,23 +194,12 @@ bool act_around(struct work *work, const struct plan_component *want, struct uni
 	return true;
 }
 
-bool act_run(struct work *work, const struct group *group, struct unit *unit)
-{
-	if (!act_desire(work, unit, PLAN_RUN))
-		return false;
-	if (group->want->exclusive && !home_host(work, group->name, unit->it->n))
-		act_home(work, group->name, unit->it->n, unit->it->host);
-	return true;
-}
-
 bool act_unassign(struct work *work, struct unit *unit)
 {
 	_cleanup_strv_ struct strv hosts = ack_hosts(work, unit);
 
 	if (!room_for(work, unit, 1 + hosts.n))
 		return false;
-	if (service_exclusive(work->service, unit->it->component) && may_have_begun(work, unit))
-		act_home(work, unit->it->component, unit->it->n, unit->it->host);
 	unit->gone = true;
 	add_unit(work, PLAN_UNASSIGN, unit)->drop_acks = hosts;
 	hosts = (struct strv){ 0 };

@@ -136,14 +136,6 @@ static bool spent(const struct work *work, const struct unit *unit)
 	       (unit->desired == PLAN_RUN && unit_answers(unit, PLAN_FAILED));
 }
 
-/* Prepared while the host of its data was not known, which is known again. */
-static bool astray(const struct work *work, const struct group *group, const struct unit *unit)
-{
-	const struct plan_host *home = group->want->exclusive ? home_host(work, group->name, unit->it->n) : NULL;
-
-	return home && home != unit->host && unit->desired == PLAN_PREPARE;
-}
-
 struct unit *node_match(struct work *work, const struct group *group, struct node *node)
 {
 	struct unit *best = NULL;
@@ -152,7 +144,7 @@ struct unit *node_match(struct work *work, const struct group *group, struct nod
 		struct unit *unit = &node->units[i];
 
 		if (unit->gone || !unit->host || strcmp(unit->it->fingerprint, group->want->fingerprint) ||
-		    spent(work, unit) || astray(work, group, unit))
+		    spent(work, unit))
 			continue;
 		if (!best || better(unit, best))
 			best = unit;

@@ -82,20 +82,14 @@ static void add_node(struct work *work, struct group *group, unsigned n, bool wa
 	node->out = find_disconnect(work->service, group->name, n);
 }
 
-/* Of a host whose word cannot be read nothing is known, and data does not move. */
-static bool is_misplaced(const struct work *work, const struct group *group, const struct unit *unit)
-{
-	if (!group->want || !unit->host || !unit->host->runtime || host_fits(unit->host, group->want))
-		return false;
-	return !group->want->exclusive || (unit->desired == PLAN_PREPARE && !home_host(work, group->name, unit->it->n));
-}
-
-static void find_misplaced(const struct work *work, struct group *group)
+static void find_misplaced(struct group *group)
 {
 	for (size_t i = 0; i < group->n_units; i++) {
 		struct unit *unit = &group->units[i];
 
-		unit->misplaced = is_misplaced(work, group, unit);
+		/* Data does not move, and of a host whose word cannot be read nothing is known. */
+		unit->misplaced = group->want && !group->want->exclusive && unit->host && unit->host->runtime &&
+				  !host_fits(unit->host, group->want);
 		unit->displaced = unit->evicted || unit->misplaced;
 	}
 }
@@ -105,7 +99,7 @@ static void fill_nodes(struct work *work, struct group *group)
 	unsigned wanted = group->want ? group->want->nodes : 0;
 	size_t at = 0;
 
-	find_misplaced(work, group);
+	find_misplaced(group);
 	group->nodes = xcalloc(count_nodes(group), sizeof(*group->nodes));
 	for (unsigned n = 1; n <= wanted; n++)
 		add_node(work, group, n, true, &at);

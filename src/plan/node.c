@@ -52,9 +52,6 @@ static bool may_start(struct work *work, struct group *group, const struct node 
 	/* Nobody can say what else still runs there when it returns. */
 	if (node->current->lost)
 		return false;
-	/* No data is made where it is not to be. */
-	if (group->want->exclusive && node->current->misplaced)
-		return false;
 	if (group->want->exclusive ? !node_alone(node, node->current)
 				   : component_stop_first(group->want) && others_live(node))
 		return false;
@@ -98,26 +95,23 @@ static void bring_in(struct work *work, struct group *group, struct node *node, 
 	switch (unit->desired) {
 	case PLAN_PREPARE:
 		if (ready && may_start(work, group, node, mode))
-			act_run(work, group, unit);
+			act_desire(work, unit, PLAN_RUN);
 		else if (mode == ROLL_STEADY && failed_long_ago(work, unit))
 			act_unassign(work, unit); /* the next call makes another */
 		break;
 	case PLAN_RUN:
 		if (!unit->proven && passes(work, group->want, unit))
 			act_prove(work, unit);
-		/* An older leader, who takes it for granted that what is prepared has one, told it to run. */
-		if (group->want->exclusive && !home_host(work, group->name, node->n))
-			act_home(work, group->name, node->n, unit->it->host);
 		break;
 	case PLAN_DRAIN:
 		if (may_return(group, node))
-			act_run(work, group, unit);
+			act_desire(work, unit, PLAN_RUN);
 		else if (unit_drained(work, group, unit, group->want->update.deadline_ms))
 			act_desire(work, unit, PLAN_STOP);
 		break;
 	case PLAN_STOP:
 		if (may_start(work, group, node, mode))
-			act_run(work, group, unit);
+			act_desire(work, unit, PLAN_RUN);
 		break;
 	}
 }

@@ -18,29 +18,18 @@ static bool prepare_node(struct work *work, struct group *group, struct node *no
 		if (assign_node(work, group, node, PLAN_PREPARE) || !unit || unit->misplaced)
 			return false;
 	}
-	if (unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED))
-		return true;
-	/* It goes nowhere else: with nothing said, nobody knew what is waited for. */
-	if (group->want->exclusive && unit->host && !unit->host->alive)
-		act_reason(work, why_unheard(group, unit));
-	return false;
+	return unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED);
 }
 
-/*
- * Instances that were made ready for what is no longer wanted; they never ran. Of one whose host cannot say so yet that
- * is not known, and its node waits for it.
- */
+/* Instances that were made ready for what is no longer wanted; they never ran. */
 static void drop_prepared(struct work *work, bool all)
 {
 	for (size_t i = 0; i < work->n_groups; i++)
 		for (size_t j = 0; j < work->groups[i].n_nodes; j++) {
-			const struct plan_component *want = work->groups[i].want;
 			struct node *node = &work->groups[i].nodes[j];
 
 			for (size_t k = 0; k < node->n_units; k++)
-				if (node->units[k].desired == PLAN_PREPARE &&
-				    (all || &node->units[k] != node->current) &&
-				    !(want && want->exclusive && may_have_begun(work, &node->units[k])))
+				if (node->units[k].desired == PLAN_PREPARE && (all || &node->units[k] != node->current))
 					act_unassign(work, &node->units[k]);
 		}
 }

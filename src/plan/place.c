@@ -30,20 +30,6 @@ const char *home_of(const struct plan_status *status, const char *component, uns
 	return NULL;
 }
 
-const struct plan_host *home_host(const struct work *work, const char *component, unsigned n)
-{
-	const char *home = home_of(&work->status, component, n);
-	const struct place_host *host = home ? lookup_host(work->lookup, home) : NULL;
-
-	return host ? host->host : NULL;
-}
-
-bool may_have_begun(struct work *work, const struct unit *unit)
-{
-	return unit->desired == PLAN_PREPARE && unit->host && !home_host(work, unit->it->component, unit->it->n) &&
-	       !(unit->host->alive && sure(work) && reached(work, unit->host->alive_ms, PLAN_SETTLE_MS));
-}
-
 static bool has_labels(const struct plan_host *host, const struct strv *labels)
 {
 	for (size_t i = 0; i < labels->n; i++)
@@ -193,34 +179,6 @@ static struct place_host *present_host(struct work *work, const struct group *gr
 	return NULL;
 }
 
-/* An instance of a node without data that perhaps has some: it goes nowhere else until its host says that it has not.
- */
-static const struct unit *perhaps_begun(struct work *work, const struct group *group, const struct node *node)
-{
-	for (size_t i = 0; group->want->exclusive && i < node->n_units; i++)
-		if (!node->units[i].gone && may_have_begun(work, &node->units[i]))
-			return &node->units[i];
-	return NULL;
-}
-
-static struct place_host *place_beside(struct work *work, const struct group *group, const struct node *node,
-				       const struct unit *begun)
-{
-	struct place_host *host = lookup_host(work->lookup, begun->it->host);
-
-	return host_fits(host->host, group->want) && usable(work->lookup, host, group->want, node) ? host : NULL;
-}
-
-char *why_unheard(const struct group *group, const struct unit *unit)
-{
-	if (unit->host->alive)
-		return xasprintf(_("Waiting for word from host %s, where %s/%u was being prepared"), unit->it->host,
-				 group->name, unit->it->n);
-	return xasprintf(_("Waiting for host %s, where %s/%u was being prepared and which does not answer: bring it "
-			   "back, or, if it is gone for good, forget it with `tepuy host remove %s --force`"),
-			 unit->it->host, group->name, unit->it->n, unit->it->host);
-}
-
 /*
  * Goes through the hosts from the least loaded on, and ends at the first that has as few of the component as any can
  * have: while nodes are placed that number only grows, so that a search of all hosts is rare.
@@ -263,7 +221,6 @@ struct place_host *place_node(struct work *work, const struct group *group, cons
 			      bool *ret_never)
 {
 	const char *home = group->want->exclusive ? home_of(&work->status, group->name, node->n) : NULL;
-	const struct unit *begun = perhaps_begun(work, group, node);
 	struct place_host *host;
 	bool some_match = true;
 
@@ -272,16 +229,12 @@ struct place_host *place_node(struct work *work, const struct group *group, cons
 		return place_exclusive(work, group, node, home, ret_why, ret_never);
 	count_same(work, group);
 	add_node(work, node, -1u); /* its own instances do not stand in its way */
-	host = begun ? place_beside(work, group, node, begun) : present_host(work, group, node);
-	if (!host && !begun)
+	host = present_host(work, group, node);
+	if (!host)
 		host = emptiest(work, group, node, &some_match);
 	add_node(work, node, 1);
 	if (host)
 		return host;
-	if (begun) {
-		*ret_why = why_unheard(group, begun);
-		return NULL;
-	}
 	*ret_never = !some_match;
 	if (!some_match && only_machines_left(work, group->want)) {
 		*ret_why = why_translated(group, node);

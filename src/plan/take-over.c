@@ -100,20 +100,6 @@ static bool prepared_in_vain_gone(struct work *work, const struct unit *unit)
 	return true;
 }
 
-/* It runs, and so its data is there, whatever the older copy says; but that of another one is not where it is. */
-static bool tell_again(struct work *work, struct unit *unit, enum plan_desired desired)
-{
-	const struct plan_instance *it = unit->it;
-	const struct plan_component *want = spec_component(work->service->spec, it->component);
-
-	if (!act_desire(work, unit, desired))
-		return false;
-	if (desired == PLAN_RUN && ((want && want->exclusive) || (service_exclusive(work->service, it->component) &&
-								  !home_host(work, it->component, it->n))))
-		act_home(work, it->component, it->n, it->host);
-	return true;
-}
-
 static void take_over_unit(struct work *work, struct unit *unit)
 {
 	enum plan_desired desired = desired_for(work, unit);
@@ -121,7 +107,7 @@ static void take_over_unit(struct work *work, struct unit *unit)
 	if (!prepared_in_vain_gone(work, unit))
 		return;
 	if (unit->it->found ? act_take_over(work, unit, desired, service_exclusive(work->service, unit->it->component))
-			    : tell_again(work, unit, desired))
+			    : act_desire(work, unit, desired))
 		act_event(work, "taken-over", unit, _("%s/%u was found on host %s: it is taken over"),
 			  unit->it->component, unit->it->n, unit->it->host);
 }

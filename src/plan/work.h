@@ -49,7 +49,7 @@ struct unit {
 	bool proven;
 	bool lost;      /* on a host that is dead for so long that its nodes are given up there */
 	bool evicted;   /* lost, or on a host that is being emptied; never an exclusive node's, whose data is there */
-	bool misplaced; /* on a host where the spec in work does not allow it; not an exclusive node's that has data */
+	bool misplaced; /* on a host where the spec in work does not allow it; not an exclusive node's */
 	bool displaced; /* evicted or misplaced */
 	bool gone;      /* unassigned in this call */
 	bool touched;   /* has an action in this call already: a transaction names each key once */
@@ -168,29 +168,15 @@ unsigned *place_same(const struct lookup *lookup, struct place_host *host);
  * caller. */
 char *place_refused(struct work *work, const struct group *group, const struct node *node);
 const char *home_of(const struct plan_status *status, const char *component, unsigned n);
-/* The host where its data is; NULL: it has none yet, or that host was taken away. */
-const struct plan_host *home_host(const struct work *work, const char *component, unsigned n);
-/*
- * Of an exclusive node: it is only to be prepared, its data is nowhere that is known, and its host has not been there
- * for long enough to say that it runs, as it may when an older copy of Consul's data came back.
- */
-bool may_have_begun(struct work *work, const struct unit *unit);
-
-/* That an exclusive node waits for a host that does not answer. Owned by the caller. */
-char *why_unheard(const struct group *group, const struct unit *unit);
 
 /* act.c: decisions become actions; false when the transaction is full */
 bool act_assign(struct work *work, const struct group *group, struct node *node, struct place_host *host,
 		enum plan_desired desired);
 bool act_take_over(struct work *work, struct unit *unit, enum plan_desired desired, bool exclusive);
 bool act_desire(struct work *work, struct unit *unit, enum plan_desired desired);
-/* Tells the instance that is to be the node to run; from now on its data is there. */
-bool act_run(struct work *work, const struct group *group, struct unit *unit);
 bool act_prove(struct work *work, struct unit *unit);
 bool act_around(struct work *work, const struct plan_component *want, struct unit *unit);
-/* When its host cannot say whether it began, its data counts as being there. */
 bool act_unassign(struct work *work, struct unit *unit);
-void act_home(struct work *work, const char *component, unsigned n, const char *host);
 void act_event(struct work *work, const char *kind, const struct unit *unit, const char *format, ...) _printf_(4, 5);
 /* Enters a phase; takes ownership of reason and detail. */
 void act_phase(struct work *work, enum plan_phase phase, char *reason, char *detail);

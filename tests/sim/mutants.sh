@@ -85,14 +85,7 @@ src/plan/facts.c|return !host->alive \&\& sure.*|return false;
 src/plan/act.c|desired == PLAN_RUN ? ack_hosts(work, unit) : (struct strv){ 0 }|(struct strv){ 0 }
 src/plan/facts.c|return reached(work, work->lookup->view->looking_ms, PLAN_SETTLE_MS)|return true
 src/plan/facts.c|if (unit->misplaced .. work->status.phase|if (false \&\& work->status.phase
-src/plan/groups.c|host_fits(unit->host, group->want)|true
-src/plan/groups.c|!home_host(work, group->name, unit->it->n)|true
-src/plan/act.c|group->want->exclusive \&\& !home_host(work, group->name, unit->it->n)|false
-src/plan/act.c|service_exclusive(work->service, unit->it->component) \&\& may_have_begun(work, unit)|false
-src/plan/place.c|reached(work, unit->host->alive_ms, PLAN_SETTLE_MS)|true
-src/plan/facts.c|return home \&\& home != unit->host.*|return false;
-src/plan/phases.c|want \&\& want->exclusive \&\& may_have_begun(work, \&node->units\[k\])|false
-src/plan/node.c|if (group->want->exclusive \&\& node->current->misplaced)|if (false)
+src/plan/groups.c|!host_fits(unit->host, group->want)|false
 src/plan/phases.c|if (refused) {|if (false) {
 src/plan/drain.c|(!acks\[i\]->since_ms .. acks\[i\]->since_ms == unit->it->since_ms)|true
 src/plan/take-over.c|one \&\& has_rival(work, unit) ? PLAN_DRAIN : PLAN_RUN|PLAN_RUN

@@ -97,13 +97,6 @@ struct plan_instance *add_instance(struct plan_view *view, const char *component
 	return it;
 }
 
-void say_home(struct plan_service *service, const char *component, const char *host)
-{
-	service->status.homes = xcalloc(1, sizeof(*service->status.homes));
-	service->status.homes[0] = (struct plan_home){ xstrdup(component), 1, xstrdup(host) };
-	service->status.n_homes = 1;
-}
-
 static void write_action(struct buf *text, const struct plan_action *a)
 {
 	switch (a->kind) {

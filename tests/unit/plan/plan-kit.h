@@ -15,8 +15,6 @@ struct plan_spec *new_spec(uint64_t revision);
 struct plan_service *start_view(struct plan_view *view, enum plan_phase phase, uint64_t revision, uint64_t good);
 struct plan_instance *add_instance(struct plan_view *view, const char *component, unsigned n, uint64_t gen,
 				   const char *fingerprint, enum plan_desired desired, enum plan_state state);
-/* The data of the component's first node is there. */
-void say_home(struct plan_service *service, const char *component, const char *host);
 /* Two nodes on the way from revision 1 to 2: web/2.2 is prepared, web/1.2 is told that and says this. */
 struct plan_service *rolling_web(struct plan_view *view, enum plan_desired desired, enum plan_state now);
 /* Plans, holds the actions against what is expected, and frees the view. */

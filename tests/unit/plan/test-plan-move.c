@@ -184,7 +184,9 @@ static struct plan_service *data_to_xen(struct plan_view *view, const char *home
 	struct plan_service *service = to_xen(view, PLAN_PREPARING);
 
 	service->spec->components[0].exclusive = service->good->components[0].exclusive = true;
-	say_home(service, "web", home);
+	service->status.homes = xcalloc(1, sizeof(*service->status.homes));
+	service->status.homes[0] = (struct plan_home){ xstrdup("web"), 1, xstrdup(home) };
+	service->status.n_homes = 1;
 	return service;
 }
 

@@ -342,7 +342,6 @@ static void node_with_data_never_moves(void **state)
 	view.hosts[0].alive = false;
 	view.hosts[0].dead_ms = 6000000;
 	add_component(service->spec, "db", "d1", 1)->exclusive = true;
-	say_home(service, "db", "srv1");
 	add_instance(&view, "db", 1, 1, "d1", PLAN_RUN, PLAN_RUNNING);
 	plans(&view, "");
 }

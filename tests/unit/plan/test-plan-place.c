@@ -58,7 +58,6 @@ static void node_with_data_stays_where_it_is(void **state)
 	(void)state;
 	web->place.runtime = xstrdup("xen");
 	web->exclusive = true;
-	say_home(service, "web", "srv1");
 	add_instance(&view, "web", 1, 1, "w1", PLAN_RUN, PLAN_RUNNING);
 	plans(&view, "");
 }
