@@ -18,7 +18,16 @@ static bool prepare_node(struct work *work, struct group *group, struct node *no
 		if (assign_node(work, group, node, PLAN_PREPARE) || !unit || unit->misplaced)
 			return false;
 	}
-	return unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED);
+	if (unit->desired != PLAN_PREPARE || unit_answers(unit, PLAN_PREPARED))
+		return true;
+	/* It goes nowhere else: with nothing said, nobody would know what is waited for. */
+	if (group->want->exclusive && unit->host && !unit->host->alive)
+		act_reason(work,
+			   xasprintf(_("Waiting for host %s, where %s/%u is to be prepared and which does not answer: "
+				       "bring it back, or, if it is gone for good, forget it with `tepuy host "
+				       "remove %s --force`"),
+				     unit->it->host, group->name, node->n, unit->it->host));
+	return false;
 }
 
 /* Instances that were made ready for what is no longer wanted; they never ran. */

@@ -104,6 +104,31 @@ static void machines_of_one_host_have_no_ports_in_common(void **state)
 	plans(&view, "status preparing 1 good 0 step 8\nassign web/1.1 srv1 prepare\nassign web/2.1 srv1 prepare\n");
 }
 
+/* A node with volumes goes nowhere else. */
+static void waiting_for_a_dead_host_is_said_while_preparing(void **state)
+{
+	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
+	_cleanup_plan_view_ struct plan_view view;
+	struct plan_service *service = start_view(&view, PLAN_PREPARING, 1, 0);
+	struct plan_instance *db;
+
+	(void)state;
+	add_host(&view, "srv2", NULL);
+	add_component(service->spec, "db", "d1", 1)->exclusive = true;
+	db = add_instance(&view, "db", 1, 1, "d1", PLAN_PREPARE, PLAN_BUILDING);
+	view.hosts[0].alive = false;
+	view.hosts[0].alive_ms = 0;
+	view.hosts[0].dead_ms = 120000;
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	assert_int_equal(actions.n, 1);
+	assert_int_equal(actions.txns[0].n, 1);
+	assert_non_null(strstr(actions.txns[0].actions[0].status.reason, "Waiting for host srv1, where db/1 is to be"));
+	plan_actions_release(&actions);
+	db->state = PLAN_PREPARED;
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	assert_int_equal(actions.txns[0].actions[0].status.phase, PLAN_ROLLING);
+}
+
 #define GIB(n) (UINT64_C(n) << 30)
 
 /* Revision 2 is prepared where revision 1 runs, on a host with 8 GiB for what two machines ask for. */
@@ -185,6 +210,7 @@ int main(void)
 		cmocka_unit_test(a_machine_needs_memory_though_nobody_says_how_much),
 		cmocka_unit_test(machines_publish_their_own_ports_only),
 		cmocka_unit_test(machines_of_one_host_have_no_ports_in_common),
+		cmocka_unit_test(waiting_for_a_dead_host_is_said_while_preparing),
 		cmocka_unit_test(what_starts_after_another_stopped_has_its_memory),
 		cmocka_unit_test(it_needs_what_it_has_more_than_the_other),
 		cmocka_unit_test(what_is_prepared_leaves_room_for_the_others),
