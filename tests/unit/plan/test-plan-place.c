@@ -181,8 +181,9 @@ static void what_is_prepared_leaves_room_for_the_others(void **state)
 	(void)state;
 	update_in_8_gib(&view, 2, GIB(3));
 	plans(&view, "status preparing 2 good 1 step 8\nassign web/1.2 srv1 prepare\nassign web/2.2 srv1 prepare\n");
-	update_in_8_gib(&view, 2, GIB(3));
-	add_instance(&view, "web", 1, 2, "w2", PLAN_PREPARE, PLAN_PREPARED)->memory = GIB(3);
+	update_in_8_gib(&view, 2, GIB(7) / 2);
+	view.instances[0].memory = view.instances[1].memory = GIB(3);
+	add_instance(&view, "web", 1, 2, "w2", PLAN_PREPARE, PLAN_PREPARED)->memory = GIB(7) / 2;
 	plans(&view, "status preparing 2 good 1 step 8\nassign web/2.2 srv1 prepare\n");
 }
 
