@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/i18n.h"
+#include "base/text.h"
 #include "cli/api.h"
 #include "cli/arguments.h"
 #include "cli/left-behind.h"
@@ -232,7 +233,14 @@ static bool is_told(const struct follower *f, const char *detail)
 	const json_t *node;
 	const char *key;
 
-	json_object_foreach(f->troubles, key, node) if (!strcmp(json_text(node, "why"), detail)) return true;
+	json_object_foreach(f->troubles, key, node)
+	{
+		const char *why = json_text(node, "why");
+
+		/* Whose last words were not seen is told by the leader, who has them. */
+		if (*why && text_starts(detail, why) && (!detail[strlen(why)] || *json_text(node, "log")))
+			return true;
+	}
 	return false;
 }
 

@@ -21,9 +21,14 @@ void deployment_failed(struct work *work, const struct plan_component *want, cha
 	act_phase(work, PLAN_GAVE_UP, reason, detail);
 }
 
+/* With its last words: going back takes the node away, and its state with it, before anybody may have read them. */
 static char *node_why(const struct unit *unit)
 {
-	return unit->it->why && unit->it->why[0] ? xstrdup(unit->it->why) : NULL;
+	const char *why = unit->it->why, *log = unit->it->log;
+
+	if (!why || !*why)
+		return NULL;
+	return log && *log ? xasprintf("%s\n%s", why, log) : xstrdup(why);
 }
 
 /*

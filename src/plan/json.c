@@ -206,7 +206,9 @@ int plan_state_from_json(const json_t *json, struct plan_instance *instance, str
 	instance->state = parsed;
 	instance->answers_ms = answers;
 	free(instance->why);
+	free(instance->log);
 	instance->why = optional_text(json, "why");
+	instance->log = optional_text(json, "log");
 	return 0;
 }
 

@@ -85,7 +85,7 @@ struct plan_instance {
 	uint64_t memory; /* bytes, from body */
 	/* state key; PLAN_NONE, NULL and 0 when there is none */
 	enum plan_state state;
-	char *why;
+	char *why, *log; /* `log`: its last lines */
 	/*
 	 * The `since` of the assignment that the agent had done when it wrote the state. A state that answers another
 	 * one counts for nothing: the `stopped` of an earlier stop must not let a second writer start.

@@ -57,6 +57,7 @@ void plan_instance_release(struct plan_instance *instance)
 	free(instance->fingerprint);
 	free(instance->around);
 	free(instance->why);
+	free(instance->log);
 	strv_release(&instance->links);
 	*instance = (struct plan_instance){ 0 };
 }

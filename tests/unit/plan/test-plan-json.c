@@ -236,7 +236,7 @@ static void instance_refuses_bad_keys(void **state)
 
 static void state_says_what_it_answers(void **state)
 {
-	json_t *value = json("{\"state\":\"failed\",\"why\":\"no disk\",\"answers\":42}");
+	json_t *value = json("{\"state\":\"failed\",\"why\":\"no disk\",\"log\":\"bye\",\"answers\":42}");
 	struct plan_instance it = { 0 };
 
 	(void)state;
@@ -244,6 +244,7 @@ static void state_says_what_it_answers(void **state)
 	assert_int_equal(it.state, PLAN_FAILED);
 	assert_int_equal(it.answers_ms, 42);
 	assert_string_equal(it.why, "no disk");
+	assert_string_equal(it.log, "bye");
 	plan_instance_release(&it);
 	json_decref(value);
 }

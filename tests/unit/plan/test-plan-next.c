@@ -76,6 +76,30 @@ static void failed_start_goes_back(void **state)
 	plans(&view, "status rolling-back 2 good 1 step 8\ndesire web/1.2 drain\nunassign web/2.2\n");
 }
 
+/* The instance and its state go, which `up` may not have seen. */
+static void what_failed_leaves_its_last_words(void **state)
+{
+	_cleanup_plan_actions_ struct plan_actions actions = { 0 };
+	struct plan_view view;
+	const char *detail = NULL;
+
+	(void)state;
+	rolling_web(&view, PLAN_RUN, PLAN_FAILED);
+	for (size_t i = 0; i < view.n_instances; i++)
+		if (view.instances[i].state == PLAN_FAILED) {
+			view.instances[i].why = xstrdup("it ended");
+			view.instances[i].log = xstrdup("no licence");
+		}
+	assert_int_equal(plan_next(&view, &actions, NULL), 0);
+	for (size_t i = 0; i < actions.n; i++)
+		for (size_t j = 0; j < actions.txns[i].n; j++)
+			if (actions.txns[i].actions[j].status.detail)
+				detail = actions.txns[i].actions[j].status.detail;
+	assert_non_null(detail);
+	assert_string_equal(detail, "it ended\nno licence");
+	plan_view_release(&view);
+}
+
 static void on_failure_stop_stays(void **state)
 {
 	struct plan_view view;
@@ -632,6 +656,7 @@ int main(void)
 		cmocka_unit_test(start_first_starts_one_at_a_time),
 		cmocka_unit_test(healthy_one_is_proven_and_the_old_leaves),
 		cmocka_unit_test(failed_start_goes_back),
+		cmocka_unit_test(what_failed_leaves_its_last_words),
 		cmocka_unit_test(on_failure_stop_stays),
 		cmocka_unit_test(drained_instance_stops_when_its_consumer_let_go),
 		cmocka_unit_test(deployment_is_done_when_the_old_instances_are_gone),
