@@ -151,7 +151,8 @@ static int put_stopped(struct xen *xen, const char *id, const struct runtime_fil
 	lock = xen_lock_node(config, id, LOCK_MS, err);
 	r = lock < 0 ? lock : xen_domain_runs(xen, id, &present, err);
 	if (r == 0 && present)
-		return -EAGAIN; /* it was just started */
+		return -EAGAIN;                    /* it was just started */
+	r = r < 0 ? r : xen_destroy(xen, id, err); /* one that has ended has its disk until it is cleared away */
 	disk = xen_node_disk(config, id);
 	r = r < 0 ? r : xen_mount(disk, false, &mount, err);
 	r = r < 0 ? r : node_root_put(mount.root, files, n, err);

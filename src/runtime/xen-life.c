@@ -149,8 +149,7 @@ static int create_domain(const struct start *start)
 
 	if (r < 0)
 		return r;
-	/* -e: without it xl leaves a guard behind that clears the machine away when it ends, but dies with the agent.
-	 */
+	/* -e: no guard of xl's stays behind, which would clear the machine away at its end, but dies with the agent. */
 	strv_add_all(&run.argv, "xl", "create", "-q", "-e", path, NULL);
 	r = run_checked(&run, &output, &why);
 	if (r == 0)

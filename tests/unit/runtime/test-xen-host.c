@@ -282,6 +282,18 @@ static void a_machine_whose_system_has_ended_is_cleared_away(void **state)
 	runtime_node_release(&one);
 }
 
+/* Its disk is mounted here only when no domain has it any more. */
+static void a_disk_is_written_only_when_its_machine_is_cleared_away(void **state)
+{
+	const struct host *host = *state;
+	struct runtime_file file = { .path = (char *)"/a", .data = "a", .len = 1, .mode = 0644 };
+
+	node(host, OURS, NULL, &running);
+	domains(host, OURS " ---s--", NULL);
+	assert_true(host->rt->ops->put(host->rt, OURS, &file, 1, NULL) < 0); /* this node has no disk */
+	assert_true(was_called(host, "destroy " OURS));
+}
+
 /* xl was killed at it: it has memory and a name, and would be in the way for ever. */
 static void a_machine_that_is_half_made_is_made_anew(void **state)
 {
@@ -427,6 +439,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_half_made_node_is_broken_until_it_is_removed, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_machine_that_went_without_a_word_was_killed, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_machine_whose_system_has_ended_is_cleared_away, host_make, host_free),
+		cmocka_unit_test_setup_teardown(a_disk_is_written_only_when_its_machine_is_cleared_away, host_make,
+						host_free),
 		cmocka_unit_test_setup_teardown(a_machine_that_is_half_made_is_made_anew, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_disk_is_never_in_two_machines, host_make, host_free),
 		cmocka_unit_test_setup_teardown(a_disk_goes_with_its_node, host_make, host_free),
